@@ -1,0 +1,157 @@
+"""Sessions of an exchange: which dates it trades, when each opens and closes.
+
+Built on exchange-calendars with explicit bounds, plus ``closures.toml`` in the home for closures
+the library does not know yet::
+
+    [XNYS]
+    closed = [2031-03-04]
+    early_close = { 2031-03-05 = "13:00" }
+
+A date outside the bounds is an error (:class:`UsageError`), never "closed". ``24/7`` has one
+session a UTC day. Instants are UTC; a session's regular hours are half-open ``[open, close)``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tomllib
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from mdc_resources.domain.errors import ConfigError, UsageError
+from mdc_resources.domain.time import UTC
+
+FIRST = dt.date(1990, 1, 1)
+YEARS_AHEAD = 1
+OVERRIDES_FILE = "closures.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Sessions in date order with their regular hours.
+
+    ``ordinal`` numbers sessions from the calendar's first one; consecutive sessions have
+    consecutive ordinals whatever holidays lie between.
+    """
+
+    name: str
+    tz: ZoneInfo
+    dates: tuple[dt.date, ...] = field(repr=False)
+    opens: tuple[dt.datetime, ...] = field(repr=False)
+    closes: tuple[dt.datetime, ...] = field(repr=False)
+    last_known: dt.date
+
+    def sessions(self, start: dt.date, end: dt.date) -> tuple[dt.date, ...]:
+        """Session dates in ``start``..``end``, both inclusive."""
+        self._check(start, end)
+        return self.dates[bisect_left(self.dates, start) : bisect_right(self.dates, end)]
+
+    def is_session(self, date: dt.date) -> bool:
+        """True if the exchange trades on ``date``."""
+        self._check(date, date)
+        at = bisect_left(self.dates, date)
+        return at < len(self.dates) and self.dates[at] == date
+
+    def ordinal(self, session: dt.date) -> int:
+        """Position of ``session``; raises UsageError if it is not one."""
+        at = bisect_left(self.dates, session)
+        if at == len(self.dates) or self.dates[at] != session:
+            raise UsageError(f"{session} is no session of {self.name}")
+        return at
+
+    def session_at(self, ordinal: int) -> dt.date:
+        """Invert :meth:`ordinal`."""
+        return self.dates[ordinal]
+
+    def hours(self, session: dt.date) -> tuple[dt.datetime, dt.datetime]:
+        """Regular open and close of ``session``, UTC, half-open."""
+        at = self.ordinal(session)
+        return self.opens[at], self.closes[at]
+
+    def minutes(self, session: dt.date) -> int:
+        """Regular minutes of ``session``: 390 on a full XNYS day, 210 on a half day."""
+        opened, closed = self.hours(session)
+        return int((closed - opened).total_seconds() // 60)
+
+    def session_of(self, instant: dt.datetime) -> dt.date | None:
+        """The session whose regular hours contain ``instant``; None between sessions."""
+        at = bisect_right(self.opens, instant) - 1
+        return self.dates[at] if at >= 0 and instant < self.closes[at] else None
+
+    def final_sessions(self, start: dt.date, end: dt.date, *, at: dt.datetime, settle: dt.timedelta) -> tuple[dt.date, ...]:
+        """Sessions of ``start``..``end`` whose close plus ``settle`` lies at or before ``at``."""
+        found = self.sessions(start, min(end, self.last_known))
+        first = bisect_left(self.dates, found[0]) if found else 0
+        due = bisect_right(self.closes, at - settle, first, first + len(found))
+        return found[: due - first]
+
+    def _check(self, start: dt.date, end: dt.date) -> None:
+        if start < FIRST or end > self.last_known:
+            raise UsageError(
+                f"{self.name} is known from {FIRST} to {self.last_known}, not for {start}..{end}",
+                hint="Ask for dates inside, or upgrade exchange-calendars",
+            )
+
+
+def get_calendar(name: str, home: Path | None = None) -> Calendar:
+    """The calendar called ``name`` (XNYS, XLON, 24/7 ...), with the home's closures applied.
+
+    Raises:
+        ConfigError: no such calendar, or ``closures.toml`` is wrong.
+    """
+    overrides = _read_overrides(home / OVERRIDES_FILE).get(name, {}) if home else {}
+    closed = tuple(overrides.get("closed", ()))
+    early = tuple(sorted(overrides.get("early_close", {}).items()))
+    return _build(name, closed, early, dt.date.today().year)
+
+
+def check_calendar(name: str) -> None:
+    """Raise ConfigError unless ``name`` is a known calendar."""
+    _build(name, (), (), dt.date.today().year)
+
+
+@lru_cache(maxsize=32)
+def _build(name: str, closed: tuple[dt.date, ...], early: tuple[tuple[str, str], ...], year: int) -> Calendar:
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    last = dt.date(year + YEARS_AHEAD, 12, 31)
+    try:
+        source = exchange_calendars.get_calendar(name, start=FIRST.isoformat(), end=last.isoformat())
+    except InvalidCalendarName:
+        raise ConfigError(f"there is no calendar {ascii(name)}", hint="XNYS, XLON, XETR, 24/7 ...") from None
+    except ValueError:  # the library knows fewer years of this one
+        source = exchange_calendars.get_calendar(name)
+        last = min(last, source.last_session.date())
+    gone = set(closed)
+    closes_early = {dt.date.fromisoformat(day): dt.time.fromisoformat(at) for day, at in early}
+    tz = ZoneInfo(str(source.tz))
+    dates: list[dt.date] = []
+    opens: list[dt.datetime] = []
+    closes: list[dt.datetime] = []
+    rows = zip(source.sessions, source.opens.array, source.closes.array, strict=True)
+    for session, opened, closed_at in rows:
+        day = session.date()
+        if day in gone:
+            continue
+        dates.append(day)
+        opens.append(opened.to_pydatetime().astimezone(UTC))
+        if day in closes_early:
+            closes.append(dt.datetime.combine(day, closes_early[day], tz).astimezone(UTC))
+        else:
+            closes.append(closed_at.to_pydatetime().astimezone(UTC))
+    return Calendar(name, tz, tuple(dates), tuple(opens), tuple(closes), last)
+
+
+def _read_overrides(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None

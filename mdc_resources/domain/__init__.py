@@ -1,0 +1,1 @@
+"""The words of the archive: plain values every other floor speaks in. Standard library only."""

@@ -1,0 +1,1 @@
+"""Canonical Arrow schemas (:mod:`.arrow`) and the checks of their content (:mod:`.checks`)."""

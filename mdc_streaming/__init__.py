@@ -1,0 +1,1 @@
+"""The floor of live capture. Nothing is captured yet: `mdc` backfills history only."""
