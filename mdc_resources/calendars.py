@@ -16,11 +16,9 @@ from __future__ import annotations
 import datetime as dt
 import tomllib
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from mdc_resources.domain.errors import ConfigError, UsageError
@@ -29,6 +27,8 @@ from mdc_resources.domain.time import UTC
 FIRST = dt.date(1990, 1, 1)
 YEARS_AHEAD = 1
 OVERRIDES_FILE = "closures.toml"
+Closed = tuple[dt.date, ...]
+Early = tuple[tuple[dt.date, dt.time], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ class Calendar:
         at = bisect_right(self.opens, instant) - 1
         return self.dates[at] if at >= 0 and instant < self.closes[at] else None
 
-    def final_sessions(self, start: dt.date, end: dt.date, *, at: dt.datetime, settle: dt.timedelta) -> tuple[dt.date, ...]:
+    def final_sessions(
+        self, start: dt.date, end: dt.date, *, at: dt.datetime, settle: dt.timedelta
+    ) -> tuple[dt.date, ...]:
         """Sessions of ``start``..``end`` whose close plus ``settle`` lies at or before ``at``."""
         found = self.sessions(start, min(end, self.last_known))
         first = bisect_left(self.dates, found[0]) if found else 0
@@ -99,14 +101,12 @@ class Calendar:
 
 
 def get_calendar(name: str, home: Path | None = None) -> Calendar:
-    """The calendar called ``name`` (XNYS, XLON, 24/7 ...), with the home's closures applied.
+    """The calendar called ``name`` (XNYS, XLON, 24/7 ...), with the closures of ``home`` applied.
 
     Raises:
-        ConfigError: no such calendar, or ``closures.toml`` is wrong.
+        ConfigError: no such calendar, or ``closures.toml`` cannot be used.
     """
-    overrides = _read_overrides(home / OVERRIDES_FILE).get(name, {}) if home else {}
-    closed = tuple(overrides.get("closed", ()))
-    early = tuple(sorted(overrides.get("early_close", {}).items()))
+    closed, early = _overrides(home / OVERRIDES_FILE, name) if home else ((), ())
     return _build(name, closed, early, dt.date.today().year)
 
 
@@ -116,7 +116,7 @@ def check_calendar(name: str) -> None:
 
 
 @lru_cache(maxsize=32)
-def _build(name: str, closed: tuple[dt.date, ...], early: tuple[tuple[str, str], ...], year: int) -> Calendar:
+def _build(name: str, closed: Closed, early: Early, year: int) -> Calendar:
     import exchange_calendars
     from exchange_calendars.errors import InvalidCalendarName
 
@@ -124,12 +124,12 @@ def _build(name: str, closed: tuple[dt.date, ...], early: tuple[tuple[str, str],
     try:
         source = exchange_calendars.get_calendar(name, start=FIRST.isoformat(), end=last.isoformat())
     except InvalidCalendarName:
-        raise ConfigError(f"there is no calendar {ascii(name)}", hint="XNYS, XLON, XETR, 24/7 ...") from None
+        raise ConfigError(f"there is no calendar {name!a}", hint="XNYS, XLON, XETR, 24/7 ...") from None
     except ValueError:  # the library knows fewer years of this one
         source = exchange_calendars.get_calendar(name)
         last = min(last, source.last_session.date())
     gone = set(closed)
-    closes_early = {dt.date.fromisoformat(day): dt.time.fromisoformat(at) for day, at in early}
+    closes_early = dict(early)
     tz = ZoneInfo(str(source.tz))
     dates: list[dt.date] = []
     opens: list[dt.datetime] = []
@@ -148,10 +148,24 @@ def _build(name: str, closed: tuple[dt.date, ...], early: tuple[tuple[str, str],
     return Calendar(name, tz, tuple(dates), tuple(opens), tuple(closes), last)
 
 
-def _read_overrides(path: Path) -> Mapping[str, Any]:
+def _overrides(path: Path, name: str) -> tuple[Closed, Early]:
     if not path.is_file():
-        return {}
+        return (), ()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        section = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
+        unknown = set(section) - {"closed", "early_close"}
+        if unknown:
+            raise ConfigError(
+                f"{path}: unknown key {sorted(unknown)[0]!r}", hint="Known here: closed, early_close"
+            )
+        closed = tuple(_day(day) for day in section.get("closed", ()))
+        early = tuple(
+            (_day(day), dt.time.fromisoformat(str(at))) for day, at in section.get("early_close", {}).items()
+        )
+    except (ValueError, AttributeError, TypeError) as error:  # TOML's own errors are ValueErrors
+        raise ConfigError(f"{path} cannot be used: {error}") from None
+    return closed, early
+
+
+def _day(value: object) -> dt.date:
+    return value if isinstance(value, dt.date) else dt.date.fromisoformat(str(value))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mdc_resources.domain.errors import ConfigError, UsageError
 from mdc_resources.domain.time import parse_duration
@@ -75,6 +75,8 @@ class ProviderSettings(_Section):
     drop_folder: str | None = Field(default=None, description="files provider: where the files are")
     mapping: dict[str, str] | None = Field(default=None, description="files: canonical = their column")
     market: str | None = Field(default=None, description="files: the market these data measure")
+    format: Literal["csv", "parquet"] | None = Field(default=None, description="files: csv unless said otherwise")
+    timezone: str | None = Field(default=None, description="files: IANA zone of timestamps that carry none")
     basis: Literal["raw", "split", "split+dividend"] | None = None
 
     @field_validator("base_url")
@@ -120,6 +122,9 @@ class IngestSettings(_Section):
 
     batch_partitions: int = Field(default=2500, ge=1, description="partitions per commit")
     claim_minutes: float = Field(default=30.0, gt=0)
+    busy_wait_seconds: float = Field(
+        default=120.0, ge=0, description="for partitions another run is fetching"
+    )
     default_universe: str = "us"
 
 
@@ -134,7 +139,7 @@ class DagsterSettings(_Section):
 class SandboxSettings(_Section):
     """The local synthetic vendor of ``mdc demo`` and of the tests."""
 
-    port: int = Field(default=8765, ge=0, le=65535)
+    port: int = Field(default=8790, ge=0, le=65535)
     seed: int = 7
 
 
@@ -150,7 +155,9 @@ def _default_datasets() -> dict[str, DatasetSettings]:
 class Settings(BaseSettings):
     """All settings of a home, validated. Build it with :func:`load`."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=_PREFIX, env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=_PREFIX, env_nested_delimiter="__"
+    )
 
     lake: LakeSettings = LakeSettings()
     transport: TransportSettings = TransportSettings()
@@ -162,7 +169,14 @@ class Settings(BaseSettings):
     datasets: dict[str, DatasetSettings] = Field(default_factory=_default_datasets)
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: type[BaseSettings], init_settings: Any, **_: Any) -> tuple[Any, ...]:
+    def settings_customise_sources(  # the signature is the library's
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what :func:`load` hands in: it merges the sources itself, to know each value's origin."""
         return (init_settings,)
 
@@ -172,8 +186,10 @@ class Settings(BaseSettings):
         if not isinstance(given, dict):
             return given
         defaults = {name: value.model_dump() for name, value in _default_datasets().items()}
-        merged = {**defaults, **{name: {**defaults.get(name, {}), **v} if isinstance(v, dict) else v for name, v in given.items()}}
-        return merged
+        return {
+            **defaults,
+            **{k: {**defaults.get(k, {}), **v} if isinstance(v, dict) else v for k, v in given.items()},
+        }
 
     def dataset(self, name: str) -> DatasetSettings:
         """Settings of dataset ``name``, defaults where it has no section."""
@@ -194,7 +210,9 @@ class Secrets:
             try:
                 return SecretStr(Path(path).read_text(encoding="utf-8").strip())
             except OSError as error:
-                raise ConfigError(f"{name}_FILE cannot be read: {error.strerror}", key=f"{name}_FILE") from None
+                raise ConfigError(
+                    f"{name}_FILE cannot be read: {error.strerror}", key=f"{name}_FILE"
+                ) from None
         return None
 
 
@@ -233,7 +251,9 @@ class Home:
         return self.root / FILE_NAME
 
 
-def find(explicit: Path | None = None, *, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+def find(
+    explicit: Path | None = None, *, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Path:
     """Find a config: ``explicit``, then ``MDC_CONFIG``, then ``mdc.toml`` upward from ``cwd``.
 
     Raises:
@@ -304,11 +324,17 @@ def _nested(environ: Mapping[str, str]) -> dict[str, Any]:
     known = {f"{_PREFIX}{name}".lower() for name in Settings.model_fields}
     for name in mine:
         if not any(name == k or name.startswith(k + "__") for k in known):
-            raise _unknown(name.removeprefix(_PREFIX.lower()).replace("__", "."), list(Settings.model_fields), "environment")
+            raise _unknown(
+                name.removeprefix(_PREFIX.lower()).replace("__", "."),
+                list(Settings.model_fields),
+                "environment",
+            )
     return tree
 
 
-def _merge(into: dict[str, Any], layer: Mapping[str, Any], origin: str, origins: dict[str, str], prefix: str = "") -> None:
+def _merge(
+    into: dict[str, Any], layer: Mapping[str, Any], origin: str, origins: dict[str, str], prefix: str = ""
+) -> None:
     for key, value in layer.items():
         dotted = f"{prefix}{key}"
         if isinstance(value, Mapping):
@@ -342,7 +368,9 @@ def _siblings(loc: tuple[int | str, ...]) -> list[str]:
     """Valid key names beside the offending one."""
     model: Any = Settings
     for part in loc[:-1]:
-        annotation = model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else model
+        annotation = (
+            model.model_fields[part].annotation if part in getattr(model, "model_fields", {}) else model
+        )
         arguments = getattr(annotation, "__args__", ())
         models = [a for a in (annotation, *arguments) if isinstance(a, type) and issubclass(a, BaseModel)]
         model = models[0] if models else annotation

@@ -44,7 +44,11 @@ class PartitionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CoverageRow:
-    """One line of the coverage ledger, as of its commit."""
+    """One line of the coverage ledger, as of its commit.
+
+    ``basis_asof`` is the date of the fetch that stored the rows. A later fetch that gave the same
+    content sets ``basis_confirmed_asof`` to its own date; None means the same as ``basis_asof``.
+    """
 
     dataset: Dataset
     symbol: Symbol
@@ -57,6 +61,7 @@ class CoverageRow:
     row_count: int = 0
     fingerprint: str = ""
     attempt: int = 0
+    basis_confirmed_asof: dt.date | None = None
 
     @property
     def key(self) -> PartitionKey:

@@ -39,7 +39,7 @@ def parse_dataset(text: str) -> Dataset:
         return Dataset(text)
     except ValueError:
         known = ", ".join(Dataset)
-        raise UsageError(f"{ascii(text[:40])} is not a dataset", hint=f"Known: {known}") from None
+        raise UsageError(f"{text[:40]!a} is not a dataset", hint=f"Known: {known}") from None
 
 
 class Basis(StrEnum):

@@ -12,6 +12,7 @@
     │   ├── UnknownSymbol        a fact about one (provider, symbol) pair           SKIP
     │   ├── BadCredentials       401, 403: no more requests to this provider        ABORT
     │   ├── PayloadError         the body is not what the dialect promises          FAIL_OVER
+    │   ├── SyntheticData        a sandbox's answer, offered to a lake of real data ABORT
     │   └── CircuitOpen          the breaker is open; nothing was sent              FAIL_OVER
     ├── DataError                rows that cannot be stored as they are             (exit 4)
     └── LakeError                the lake refused                                   (exit 5)
@@ -154,6 +155,12 @@ class BadCredentials(ProviderError):
 
 class PayloadError(ProviderError):
     """The body is not what the dialect promises: HTML, truncated, too large, another symbol."""
+
+
+class SyntheticData(ProviderError):
+    """A sandbox answered, and the lake is for real data."""
+
+    disposition = Disposition.ABORT
 
 
 class CircuitOpen(ProviderError):

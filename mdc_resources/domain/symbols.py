@@ -31,7 +31,7 @@ def parse_symbol(text: str) -> Symbol:
     if not text.isascii() or not _ALLOWED.fullmatch(candidate) or ".." in candidate:
         raise UsageError(
             f"{_shown(text)} is not a symbol",
-            hint="Use 1-32 of A-Z 0-9 . _ : - starting with a letter or digit, as in BRK.B or COINBASE:BTC-USD",
+            hint="Use 1-32 of A-Z 0-9 . _ : - and start with a letter or digit: BRK.B, COINBASE:BTC-USD",
         )
     return Symbol(candidate)
 

@@ -36,7 +36,7 @@ def parse_session(text: str) -> dt.date:
             raise ValueError
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{ascii(text[:40])} is not a date", hint="Write it as 2024-07-03") from None
+        raise UsageError(f"{text[:40]!a} is not a date", hint="Write it as 2024-07-03") from None
 
 
 def parse_session_range(start: str, end: str) -> tuple[dt.date, dt.date]:
@@ -52,12 +52,14 @@ def parse_instant(text: str) -> dt.datetime:
     try:
         return to_utc(dt.datetime.fromisoformat(text))
     except ValueError:
-        raise UsageError(f"{ascii(text[:40])} is not an instant", hint="Write it as 2024-07-03T20:00:00Z") from None
+        raise UsageError(
+            f"{text[:40]!a} is not an instant", hint="Write it as 2024-07-03T20:00:00Z"
+        ) from None
 
 
 def parse_duration(text: str) -> dt.timedelta:
     """Parse ``30m``, ``2h``, ``90s`` or ``1d``; raises UsageError."""
     match = _DURATION.fullmatch(text.strip())
     if not match:
-        raise UsageError(f"{ascii(text[:40])} is not a duration", hint="Write it as 30m, 2h, 90s or 1d")
+        raise UsageError(f"{text[:40]!a} is not a duration", hint="Write it as 30m, 2h, 90s or 1d")
     return dt.timedelta(seconds=int(match[1]) * _SECONDS[match[2]])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Protocol
 
 import pyarrow as pa
@@ -17,9 +18,11 @@ import pyarrow as pa
 from mdc_resources.calendars import Calendar
 from mdc_resources.config import Limits, ProviderSettings
 from mdc_resources.domain.datasets import Basis, Dataset, NumberEncoding
-from mdc_resources.domain.errors import ProviderError
+from mdc_resources.domain.errors import ConfigError, ProviderError
 from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpResponse
 from mdc_resources.domain.symbols import Symbol
+
+DERIVED_BARS = frozenset({"open", "high", "low", "close", "volume"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,16 @@ class Offer:
     history_days: int | None = None
     history_start: dt.date | None = None
     empty_is_proof: bool = False
+    carries_prices: bool = True  # false where ``settings.basis`` has no bearing (facts, not bars)
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
-    """The declared facts of a provider; the planner and the docs read nothing else."""
+    """The declared facts of a provider; the planner and the docs read nothing else.
+
+    ``feeds`` maps each feed that ``settings.feed`` may name to the market it measures; ``bases``
+    are the adjustments that ``settings.basis`` may ask for besides the offer's own.
+    """
 
     name: str
     title: str
@@ -58,7 +66,11 @@ class ProviderSpec:
     asset_classes: frozenset[str] = frozenset({"equity"})
     credentials: tuple[str, ...] = ()
     decoder_version: int = 1
+    cost_per_request: Decimal = Decimal(0)
     checked_on: dt.date = dt.date(2026, 11, 1)
+    feeds: Mapping[str, str] = field(default_factory=dict)
+    default_feed: str = ""
+    bases: frozenset[Basis] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,45 @@ class Dialect:
     @property
     def source(self) -> str:
         """What rows carry as ``source``: provider or provider/feed."""
-        return f"{self.spec.name}/{self.settings.feed}" if self.settings.feed else self.spec.name
+        feed = self.settings.feed or self.spec.default_feed
+        return f"{self.spec.name}/{feed}" if feed else self.spec.name
+
+    def offer(self, dataset: Dataset) -> Offer:
+        """The offer for ``dataset`` under these settings; raises KeyError where there is none."""
+        return offers_under(self.spec, self.settings)[dataset]
+
+
+def offers_under(spec: ProviderSpec, settings: ProviderSettings) -> Mapping[Dataset, Offer]:
+    """``spec.offers`` with the market of the configured feed and the configured basis.
+
+    Raises:
+        ConfigError: the provider has no such feed, or cannot deliver such a basis.
+    """
+    feed = settings.feed or spec.default_feed
+    if feed and spec.feeds and feed not in spec.feeds:
+        raise ConfigError(
+            f"{spec.name} has no feed {ascii(feed)[:40]}",
+            key=f"providers.{spec.name}.feed",
+            hint=f"Known: {', '.join(spec.feeds)}",
+        )
+    market = settings.market or spec.feeds.get(feed, "")
+    return {dataset: _under(spec, offer, settings, market) for dataset, offer in spec.offers.items()}
+
+
+def _under(spec: ProviderSpec, offer: Offer, settings: ProviderSettings, market: str) -> Offer:
+    basis = Basis(settings.basis) if settings.basis else offer.basis
+    if basis is not offer.basis and offer.carries_prices and basis not in spec.bases:
+        raise ConfigError(
+            f"{spec.name} delivers {offer.basis}, not {basis}",
+            key=f"providers.{spec.name}.basis",
+            hint="Leave basis out",
+        )
+    if not offer.carries_prices:
+        return replace(offer, market=market or offer.market)
+    derived = (
+        offer.derived if basis is offer.basis else DERIVED_BARS if basis is not Basis.RAW else frozenset()
+    )
+    return replace(offer, market=market or offer.market, basis=basis, derived=derived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +173,8 @@ class Provider(Protocol):
         """The error in ``response``, also behind a status of 200; None if it can be decoded."""
         ...
 
-    def decode(self, request: FetchRequest, dialect: Dialect, sent: HttpRequest, response: HttpResponse) -> Page:
+    def decode(
+        self, request: FetchRequest, dialect: Dialect, sent: HttpRequest, response: HttpResponse
+    ) -> Page:
         """Decode one page; raises PayloadError if the body is not what the dialect promises."""
         ...

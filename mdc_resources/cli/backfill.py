@@ -1,0 +1,172 @@
+"""``mdc backfill``: fetch what is missing in a range of sessions, through whoever can answer.
+
+By default it is a run of the orchestrator in this process; ``--submit`` queues it for the daemon,
+``--direct`` leaves the orchestrator out. Exit 3 if a provider's failure left partitions missing,
+4 if rows were quarantined; what was committed stays either way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mdc_resources.cli import options, output
+from mdc_resources.cli.context import home_of
+from mdc_resources.domain.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from mdc_resources.config import Home
+    from mdc_resources.ingest import Outcome, Preview, Want
+
+app = typer.Typer(rich_markup_mode=None)
+_SHOWN_ERRORS = 5
+
+
+@app.command()
+def backfill(
+    ctx: typer.Context,
+    symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL]...", show_default=False)] = None,
+    dataset: options.DatasetName = "bars_1d",
+    listed: options.SymbolList = None,
+    universe: options.UniverseName = None,
+    start: options.Start = None,
+    end: options.End = None,
+    years: Annotated[int | None, typer.Option("--years", help="The last N years", show_default=False)] = None,
+    provider: Annotated[
+        str | None, typer.Option("--provider", help="Ask only this one: no failover", show_default=False)
+    ] = None,
+    refetch: Annotated[bool, typer.Option("--refetch", help="Ask again for what is covered")] = False,
+    submit: Annotated[bool, typer.Option("--submit", help="Queue it for the daemon and return")] = False,
+    direct: Annotated[bool, typer.Option("--direct", help="Without the orchestrator")] = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Fetch what is missing. Session dates, both ends included.
+
+    A symbol in no universe joins the default one. Covered partitions are not asked for again.
+    """
+    if submit and direct:
+        raise UsageError("--submit and --direct were both given", hint="Give one of them")
+    home = home_of(ctx)
+    chosen = (symbols or [], listed, universe)
+    want = _want(home, chosen, dataset, (start, end, years), (provider, refetch), dry_run=dry_run)
+    if dry_run:
+        from mdc_resources.ingest import preview
+
+        return _print_preview(preview(home, want), as_json=as_json)
+    if submit:
+        return _submit(home, want, as_json=as_json)
+    outcome = _run(home, want, direct=direct, quiet=as_json)
+    if as_json:
+        output.print_json(outcome.as_dict())
+    else:
+        print_outcome(outcome)
+    raise typer.Exit(exit_code(outcome))
+
+
+def _want(
+    home: Home,
+    chosen: tuple[list[str], list[str] | None, str | None],
+    dataset: str,
+    dates: tuple[str | None, str | None, int | None],
+    how: tuple[str | None, bool],
+    *,
+    dry_run: bool,
+) -> Want:
+    """Check everything that was typed, then let new symbols join; nothing is sent."""
+    from mdc_resources.cli import config_checks, selection
+    from mdc_resources.domain.datasets import parse_dataset
+    from mdc_resources.ingest import Want
+    from mdc_resources.state import State
+
+    wanted = parse_dataset(dataset)
+    first, last = selection.session_range(*dates)
+    config_checks.require_sound(home)
+    config_checks.require_offered(home, wanted, how[0])
+    with State.open(home) as state:
+        symbols = selection.chosen_symbols(state, home, *chosen)
+        joined = selection.join_default_universe(state, home, symbols, dry_run=dry_run)
+    if joined:
+        verb = "would join" if dry_run else "joined"
+        names = ", ".join(joined[:8]) + (f" and {len(joined) - 8} more" if len(joined) > 8 else "")
+        output.note(f"{names} {verb} universe {home.settings.ingest.default_universe!r}")
+    return Want(wanted, tuple(symbols), first, last, provider=how[0], refetch=how[1])
+
+
+def _run(home: Home, want: Want, *, direct: bool, quiet: bool) -> Outcome:
+    import uuid
+
+    from mdc_resources import ingest
+    from mdc_resources.cli.reporters import load_reporter
+
+    with output.progress_bar(f"{want.dataset}", quiet=quiet) as on_progress:
+        if direct:
+            return ingest.backfill(home, want, run_id=str(uuid.uuid4()), on_progress=on_progress)
+        return load_reporter().run(home, want, on_progress=on_progress)
+
+
+def _submit(home: Home, want: Want, *, as_json: bool) -> None:
+    from mdc_resources.cli.reporters import load_reporter
+
+    run_id = load_reporter().submit(home, want)
+    if as_json:
+        output.print_json({"run_id": run_id})
+    else:
+        print(f"queued as run {run_id}; it starts as soon as `mdc up` serves this home")
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 if nothing is left to do, else what kept it from being done."""
+    from mdc_resources.domain.coverage import PartitionState
+
+    counts = outcome.counts
+    unanswered = counts[PartitionState.MISSING] + counts[PartitionState.PARTIAL] - outcome.busy
+    if unanswered > 0:
+        return ExitCode.PROVIDER
+    return ExitCode.DATA if counts[PartitionState.QUARANTINED] else ExitCode.OK
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The result for a person; what went wrong goes to stderr."""
+    states = ", ".join(f"{count} {state}" for state, count in sorted(outcome.counts.items()) if count)
+    fields: list[tuple[str, object]] = [
+        ("run", outcome.run_id),
+        ("partitions", f"{outcome.expected}: {states}" if states else "none is due in this range"),
+        ("fetched", len(outcome.fetched)),
+        ("rows", outcome.rows),
+        ("requests", f"{outcome.requests_sent} (fewest possible {outcome.requests_minimum})"),
+        ("failovers", outcome.failovers),
+        ("seconds", f"{outcome.seconds:.1f}"),
+    ]
+    if outcome.pending:
+        fields.insert(2, ("not due yet", outcome.pending))
+    output.print_fields(fields)
+    if outcome.busy:
+        output.note(f"{outcome.busy} partitions are being fetched by another run; they were left to it")
+    for error in outcome.errors[:_SHOWN_ERRORS]:
+        output.note(f"warning: {output.printable(error)}")
+    if len(outcome.errors) > _SHOWN_ERRORS:
+        output.note(
+            f"warning: and {len(outcome.errors) - _SHOWN_ERRORS} more; see `mdc query 'FROM fetches'`"
+        )
+    if code := exit_code(outcome):
+        output.note(
+            f"incomplete (exit {code}): run it again, or see mdc coverage --dataset {outcome.dataset}"
+        )
+
+
+def _print_preview(seen: Preview, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(seen.as_dict())
+        return
+    fields = [
+        (name.replace("_", " "), value) for name, value in seen.as_dict().items() if not _is_listing(value)
+    ]
+    output.print_fields(fields)
+    for request in seen.requests[:20]:
+        output.note(f"  {request}")
+
+
+def _is_listing(value: object) -> bool:
+    return isinstance(value, list | tuple | dict)

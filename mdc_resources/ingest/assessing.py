@@ -1,0 +1,174 @@
+"""An answer judged partition by partition: what may be stored, what is quarantined, what is open.
+
+An empty answer is not proof: a partition without rows counts as ``empty`` only where the provider's
+contract says so; otherwise it is a vote, and a second source has to agree. Identical duplicate rows
+are one row; conflicting ones quarantine their partition. Nothing outside the request passes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mdc_resources.domain.coverage import PartitionKey
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.symbols import Symbol
+from mdc_resources.ingest.asking import Answer
+from mdc_resources.schema.arrow import ROW_KEYS
+from mdc_resources.schema.checks import failures
+
+RAW_LIMIT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that may not be stored, and why. ``key`` is None where it names no partition."""
+
+    key: PartitionKey | None
+    reason: str
+    raw: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One dataset of one answer. ``rows`` counts rows per good partition."""
+
+    dataset: Dataset
+    table: pa.Table
+    rows: dict[PartitionKey, int] = field(default_factory=dict)
+    bad: list[BadRow] = field(default_factory=list)
+    empty: set[PartitionKey] = field(default_factory=set)
+    proven: bool = False
+    partial: set[PartitionKey] = field(default_factory=set)
+
+    @property
+    def bad_keys(self) -> set[PartitionKey]:
+        """Partitions with at least one bad row."""
+        return {row.key for row in self.bad if row.key is not None}
+
+
+def assess(answer: Answer, dataset: Dataset, asked: Iterable[PartitionKey], *, prefix: str) -> Verdict:
+    """Judge the rows of ``dataset`` in ``answer`` against the partitions ``asked`` of it.
+
+    ``prefix`` is put before every row's source (``sandbox:`` in a sandbox lake).
+    """
+    wanted = set(asked)
+    table = answer.table(dataset)
+    offer = answer.candidate.provider.spec.offers.get(dataset, answer.candidate.offer)
+    verdict = (
+        Verdict(dataset, _marked(table, prefix), proven=offer.empty_is_proof) if table is not None else None
+    )
+    if verdict is None:
+        return Verdict(dataset, pa.table({}))
+    _judge_rows(verdict)
+    if dataset is answer.request.dataset:
+        verdict.bad.extend(_rejected(answer, verdict.table.column_names))
+    verdict.partial = _cut_short(answer, dataset, verdict.table) & wanted
+    bad = verdict.bad_keys
+    counted = _count(verdict.table)
+    verdict.rows = {key: n for key, n in counted.items() if key in wanted and key not in bad}
+    if len(verdict.rows) < len(counted):
+        verdict.table = only(verdict.table, verdict.rows)
+    verdict.empty = _empties(answer, dataset, wanted) - verdict.rows.keys() - bad - verdict.partial
+    return verdict
+
+
+def _marked(table: pa.Table, prefix: str) -> pa.Table:
+    if not prefix:
+        return table
+    at = table.column_names.index("source")
+    source = pc.binary_join_element_wise(pa.scalar(prefix), table["source"].cast(pa.string()), "")
+    return table.set_column(at, table.schema.field(at), source)
+
+
+def _judge_rows(verdict: Verdict) -> None:
+    """Move rows that break the schema, and conflicting duplicates, from the table to ``bad``."""
+    table = _deduplicated(verdict.table)
+    found = [(f.row, f.rule) for f in failures(verdict.dataset, table)]
+    found.extend(
+        (row, "two different rows for one key") for row in _conflicts(table, ROW_KEYS[verdict.dataset])
+    )
+    verdict.table = table
+    for row, rule in found:
+        values = table.slice(row, 1).to_pylist()[0] if row >= 0 else {}
+        key = PartitionKey(values["symbol"], values["session"]) if values else None
+        verdict.bad.append(BadRow(key, rule, json.dumps(values, default=str)[:RAW_LIMIT]))
+
+
+def _deduplicated(table: pa.Table) -> pa.Table:
+    """Without rows that repeat another one to the last column."""
+    if table.num_rows < 2:
+        return table
+    keys = table.column_names
+    unique = table.group_by(keys, use_threads=False).aggregate([])
+    return table if unique.num_rows == table.num_rows else unique.select(keys).cast(table.schema)
+
+
+def _conflicts(table: pa.Table, keys: Sequence[str]) -> list[int]:
+    """Positions of rows that share their key with a different row."""
+    if table.num_rows < 2:
+        return []
+    numbered = table.select(keys).append_column("at", pa.array(range(table.num_rows), pa.int64()))
+    groups = numbered.group_by(list(keys), use_threads=False).aggregate([("at", "list")])
+    several = groups.filter(pc.greater(pc.list_value_length(groups["at_list"]), 1))
+    return [at for positions in several["at_list"].to_pylist() for at in positions]
+
+
+def _rejected(answer: Answer, columns: Sequence[str]) -> list[BadRow]:
+    assert "symbol" in columns
+    return [
+        BadRow(
+            PartitionKey(row.symbol, row.session) if row.symbol and row.session else None,
+            row.reason,
+            row.raw[:RAW_LIMIT],
+        )
+        for row in answer.rejected
+    ]
+
+
+def _count(table: pa.Table) -> dict[PartitionKey, int]:
+    groups = table.group_by(["symbol", "session"], use_threads=False).aggregate([([], "count_all")])
+    columns = (groups["symbol"].to_pylist(), groups["session"].to_pylist(), groups["count_all"].to_pylist())
+    return {PartitionKey(symbol, session): n for symbol, session, n in zip(*columns, strict=True)}
+
+
+def only(table: pa.Table, keys: Iterable[PartitionKey]) -> pa.Table:
+    """Rows of ``table`` whose partition is in ``keys``."""
+    kept = set(keys)
+    pairs = zip(table["symbol"].to_pylist(), table["session"].to_pylist(), strict=True)
+    return table.filter(pa.array([pair in kept for pair in pairs], pa.bool_()))
+
+
+def _cut_short(answer: Answer, dataset: Dataset, table: pa.Table) -> set[PartitionKey]:
+    """Partitions known to be incomplete: named by a page, or the last one before paging broke."""
+    cut = {PartitionKey(*key) for key in answer.incomplete}
+    if answer.error is not None and dataset.is_intraday and table.num_rows:
+        cut.add(_last(table))
+    return cut
+
+
+def _last(table: pa.Table) -> PartitionKey:
+    """The partition of the last row in (symbol, session) order, as pages are sorted."""
+    return max(_count(table))
+
+
+def _empties(answer: Answer, dataset: Dataset, wanted: set[PartitionKey]) -> set[PartitionKey]:
+    """Partitions of ``wanted`` about which the answer is complete."""
+    table = answer.table(answer.request.dataset)
+    if table is None:
+        return set()
+    known = {key for key in wanted if key.symbol not in answer.unknown}
+    if dataset is not answer.request.dataset:
+        # What comes along with the bars says nothing about a symbol the bars know nothing of.
+        delivered: set[Symbol] = set(pc.unique(table["symbol"]).to_pylist())
+        known = {key for key in known if key.symbol in delivered}
+    if answer.error is None:
+        return known
+    if table.num_rows == 0:
+        return set()
+    last = _last(table)
+    return {key for key in known if key < last}

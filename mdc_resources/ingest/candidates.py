@@ -1,0 +1,141 @@
+"""Who may be asked, and in which order: rank, within one market, preferring the series' own basis.
+
+A provider without its credentials is left out and named, unless it was asked for by name. Failover
+never crosses markets: the first candidate's market decides, so IEX volume never stands in for the
+consolidated one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mdc_resources.calendars import Calendar
+from mdc_resources.config import Home, Limits, ProviderSettings
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import BadCredentials, ConfigError, UsageError
+from mdc_resources.providers.registry import load_providers
+from mdc_resources.providers.spec import Dialect, Offer, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A provider that may be asked for one dataset, with its settings applied."""
+
+    provider: Provider
+    settings: ProviderSettings
+    offer: Offer
+    rank: int
+
+    @property
+    def name(self) -> str:
+        """The provider's name."""
+        return self.provider.spec.name
+
+    @property
+    def limits(self) -> Limits:
+        """Rate limits: the home's, else the spec's."""
+        return self.settings.limits or self.provider.spec.limits
+
+    def dialect(self, calendar: Calendar) -> Dialect:
+        """The context its pure functions need."""
+        return Dialect(self.provider.spec, self.settings, calendar)
+
+    def missing_credentials(self, home: Home) -> list[str]:
+        """Names of credentials that are needed and not set."""
+        return [
+            name for name in credential_names(self.provider, self.settings) if home.secrets.get(name) is None
+        ]
+
+
+def credential_names(provider: Provider, settings: ProviderSettings) -> list[str]:
+    """The environment variables a provider's credentials come from, after overrides."""
+    overrides = (settings.key_env, settings.secret_env)
+    declared = provider.spec.credentials
+    return [
+        override or name
+        for name, override in zip(declared, (*overrides, *[None] * len(declared)), strict=False)
+    ]
+
+
+def candidates(
+    home: Home, dataset: Dataset, *, asset_class: str, only: str | None = None
+) -> tuple[list[Candidate], list[str]]:
+    """Candidates for ``dataset`` in the order of asking, and why others were left out.
+
+    Raises:
+        ConfigError: ``only`` or a configured provider is unknown.
+        UsageError: none is left, or ``only`` does not offer the dataset.
+        BadCredentials: ``only`` lacks its credentials.
+    """
+    providers = load_providers()
+    unknown = sorted(set(home.settings.providers) - set(providers))
+    if unknown or (only and only not in providers):
+        name = unknown[0] if unknown else only
+        raise ConfigError(
+            f"unknown provider {name!r}",
+            key=f"providers.{name}",
+            hint=f"Known: {', '.join(sorted(providers))}",
+        )
+    found: list[Candidate] = []
+    left_out: list[str] = []
+    for name, provider in providers.items():
+        candidate = _candidate(provider, home.settings.providers.get(name), dataset)
+        reason = _unusable(home, candidate, asset_class) if candidate else "does not offer it"
+        if only == name and reason:
+            _refuse(name, dataset, reason)
+        if candidate and not reason and only in (None, name):
+            found.append(candidate)
+        elif candidate and only is None:
+            left_out.append(f"{name}: {reason}")
+    if not found:
+        raise UsageError(
+            f"no provider can be asked for {dataset}",
+            hint="; ".join(left_out) or "Enable one that offers it in mdc.toml",
+        )
+    found.sort(key=lambda c: (c.rank, c.name))
+    return [c for c in found if c.offer.market == found[0].offer.market], left_out
+
+
+def in_order(found: list[Candidate], basis: str) -> list[Candidate]:
+    """``found`` with those first that deliver ``basis``, the one a series already has."""
+    return sorted(found, key=lambda c: bool(basis) and c.offer.basis != basis)
+
+
+def _candidate(provider: Provider, settings: ProviderSettings | None, dataset: Dataset) -> Candidate | None:
+    # A provider with no section of its own is not asked: enabling one is a decision.
+    if settings is None or dataset not in provider.spec.offers:
+        return None
+    offer = offer_of(provider, settings, dataset)
+    rank = provider.spec.rank if settings.rank is None else settings.rank
+    return Candidate(provider, settings, offer, rank)
+
+
+def offer_of(provider: Provider, settings: ProviderSettings, dataset: Dataset) -> Offer:
+    """The offer with what the home declares about its market and basis."""
+    from dataclasses import replace
+
+    from mdc_resources.domain.datasets import Basis
+
+    offer = provider.spec.offers[dataset]
+    if settings.market:
+        offer = replace(offer, market=settings.market)
+    return replace(offer, basis=Basis(settings.basis)) if settings.basis else offer
+
+
+def _unusable(home: Home, candidate: Candidate, asset_class: str) -> str:
+    if not candidate.settings.enabled:
+        return "disabled"
+    if asset_class not in candidate.provider.spec.asset_classes:
+        return f"has no {asset_class} data"
+    missing = candidate.missing_credentials(home)
+    return f"no credentials, set {' and '.join(missing)}" if missing else ""
+
+
+def _refuse(name: str, dataset: Dataset, reason: str) -> None:
+    if reason.startswith("no credentials"):
+        raise BadCredentials(
+            f"{name} has {reason}", provider=name, hint="Put them into .env or the environment"
+        )
+    raise UsageError(
+        f"{name} cannot be asked for {dataset}: {reason}", hint="mdc providers list shows what each offers"
+    )

@@ -1,0 +1,145 @@
+"""Coverage-aware failover: the best provider is asked for all that is open, the next for the rest.
+
+One instance works through one group of symbols that share a calendar. Each symbol has its own
+order of candidates (those with its series' basis first); a round asks every symbol's next one. A
+provider that refuses for good (credentials) is not asked again in the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mdc_resources.calendars import Calendar
+from mdc_resources.domain.coverage import PartitionKey
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import Disposition, OutOfRange, ProviderError, UnknownSymbol
+from mdc_resources.domain.requests import Attempt, FetchRequest
+from mdc_resources.domain.symbols import Symbol
+from mdc_resources.ingest.asking import Answer, ask
+from mdc_resources.ingest.board import Board
+from mdc_resources.ingest.candidates import Candidate
+from mdc_resources.ingest.planner import Holes, pages, plan, reachable
+from mdc_resources.ingest.scope import Scope, holes
+from mdc_resources.ingest.settling import Settler
+from mdc_resources.transport.http import HttpTransport
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the fetching cost."""
+
+    sent: int = 0
+    minimum: int = 0
+    failovers: int = 0
+    dead: dict[str, ProviderError] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Failover:
+    """Asks the candidates of one group until nothing is open or nobody is left."""
+
+    scope: Scope
+    calendar: Calendar
+    orders: Mapping[Symbol, Sequence[Candidate]]
+    transport: HttpTransport
+    board: Board
+    settler: Settler
+    tally: Tally
+    connections: int
+    report: Callable[[str], None]
+    attempt: int
+    synthetic_allowed: bool
+
+    async def run(self) -> None:
+        """All rounds; raises lake errors, never provider errors."""
+        for position in range(max(map(len, self.orders.values()), default=0)):
+            asked = self._round(position)
+            if not asked:
+                return
+            gates = {name: asyncio.Semaphore(self.connections) for name in {c.name for c, _ in asked}}
+            async with asyncio.TaskGroup() as group:
+                for candidate, request in asked:
+                    group.create_task(self._ask(candidate, request, gates[candidate.name]))
+            await self.settler.flush()
+
+    def _round(self, position: int) -> list[tuple[Candidate, FetchRequest]]:
+        """The requests of one round, the fewest that cover what is open."""
+        by_candidate: dict[str, list[PartitionKey]] = defaultdict(list)
+        known: dict[str, Candidate] = {}
+        for key in self.board.open:
+            order = self.orders.get(key.symbol, ())
+            if position < len(order):
+                known[order[position].name] = order[position]
+                by_candidate[order[position].name].append(key)
+        requests: list[tuple[Candidate, FetchRequest]] = []
+        for name, keys in sorted(by_candidate.items()):
+            found = self._plan(known[name], keys)
+            offer = known[name].offer
+            self.tally.minimum += sum(self._pages(known[name], r) for r in found) if position == 0 else 0
+            self.tally.failovers += len(found) if position else 0
+            requests.extend((known[name], request) for request in found)
+            if position:
+                self.report(f"{len(keys)} partitions fail over to {name} ({offer.market})")
+        return requests
+
+    def _plan(self, candidate: Candidate, keys: list[PartitionKey]) -> list[FetchRequest]:
+        asof = self.scope.at.date()
+        missing = holes(self.calendar, keys).missing
+        reached = {
+            s: reachable(candidate.offer, self.calendar, runs, asof=asof) for s, runs in missing.items()
+        }
+        beyond = sum(len(missing[s]) - len(reached[s]) for s in missing)
+        if beyond:
+            self.board.failed(
+                (), OutOfRange(f"{beyond} sessions lie before its history", provider=candidate.name)
+            )
+        spec = candidate.provider.spec
+        return plan(
+            spec, self.scope.want.dataset, Holes(self.calendar, reached), asof=asof, attempt=self.attempt
+        )
+
+    def _pages(self, candidate: Candidate, request: FetchRequest) -> int:
+        sessions = len(self.calendar.sessions(request.start, request.end))
+        return pages(candidate.offer, self.dataset, symbols=len(request.symbols), sessions=sessions)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset that is wanted."""
+        return self.scope.want.dataset
+
+    async def _ask(self, candidate: Candidate, request: FetchRequest, gate: asyncio.Semaphore) -> None:
+        attempts: list[Attempt] = []
+        answer = Answer(request, candidate, self.calendar, synthetic_allowed=self.synthetic_allowed)
+        async with gate:
+            if (dead := self.tally.dead.get(candidate.name)) is not None:
+                answer.error = dead
+            else:
+                await ask(self.transport, answer, attempts)
+        self.tally.sent += len(attempts)
+        self._note(answer)
+        await self.settler.settle(answer, attempts)
+        self.report("")
+
+    def _note(self, answer: Answer) -> None:
+        """Remember why an answer is wanting."""
+        error = answer.error
+        if error is None:
+            return
+        name = answer.candidate.name
+        error.provider = error.provider or name
+        if name in self.tally.dead:
+            return
+        if isinstance(error, UnknownSymbol):  # the vendor's words seldom say which
+            names = ", ".join(answer.request.symbols)
+            error = UnknownSymbol(f"does not know {names} ({error.message})", symbol=names, provider=name)
+        keys = [PartitionKey(s, d) for s in answer.request.symbols for d in self._sessions(answer.request)]
+        self.board.failed(keys, error)
+        if error.disposition is Disposition.ABORT:
+            self.tally.dead[name] = error
+
+    def _sessions(self, request: FetchRequest) -> tuple[dt.date, ...]:
+        return self.calendar.sessions(request.start, request.end)

@@ -1,0 +1,90 @@
+"""Missing partitions to the fewest requests. Pure: no clock, no network, no ledger.
+
+The union of the planned ranges is exactly the missing set: ranges are disjoint, in order, and
+within the provider's limits. Contiguous sessions of a symbol coalesce; symbols that miss the same
+run share a request where the provider takes several.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mdc_resources.calendars import Calendar
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.intervals import Intervals
+from mdc_resources.domain.requests import FetchRequest
+from mdc_resources.domain.symbols import Symbol
+from mdc_resources.providers.spec import Offer, ProviderSpec
+
+# A regular US session has 390 minutes; estimates only, never a rule.
+ROWS_PER_SESSION = {
+    Dataset.BARS_1D: 1.0,
+    Dataset.BARS_1M: 390.0,
+    Dataset.CORPORATE_ACTIONS: 0.02,
+    Dataset.INSTRUMENTS: 1.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """Missing sessions per symbol, as ordinals of the one calendar they share."""
+
+    calendar: Calendar
+    missing: Mapping[Symbol, Intervals]
+
+
+def plan(
+    spec: ProviderSpec, dataset: Dataset, holes: Holes, *, asof: dt.date, attempt: int = 0
+) -> list[FetchRequest]:
+    """Requests to ``spec`` whose union is ``holes``, sorted by symbols and range."""
+    offer = spec.offers[dataset]
+    groups: dict[tuple[int, int], list[Symbol]] = defaultdict(list)
+    for symbol in sorted(holes.missing):
+        for run in _cut(holes.missing[symbol], offer).runs:
+            groups[run].append(symbol)
+    requests = [
+        FetchRequest(
+            provider=spec.name,
+            dataset=dataset,
+            symbols=chunk,
+            start=holes.calendar.session_at(start),
+            end=holes.calendar.session_at(end - 1),
+            calendar=holes.calendar.name,
+            asof=asof,
+            attempt=attempt,
+        )
+        for (start, end), symbols in groups.items()
+        for chunk in _chunks(symbols, offer.max_symbols)
+    ]
+    return sorted(requests, key=lambda r: (r.symbols, r.start))
+
+
+def pages(offer: Offer, dataset: Dataset, *, symbols: int, sessions: int) -> int:
+    """Fewest pages that hold the rows of one request."""
+    if offer.page_rows is None:
+        return 1
+    return max(1, math.ceil(symbols * sessions * ROWS_PER_SESSION[dataset] / offer.page_rows))
+
+
+def reachable(offer: Offer, calendar: Calendar, missing: Intervals, *, asof: dt.date) -> Intervals:
+    """The part of ``missing`` that the provider's history reaches back to on ``asof``."""
+    first = offer.history_start or dt.date.min
+    if offer.history_days is not None:
+        first = max(first, asof - dt.timedelta(days=offer.history_days))
+    return (
+        Intervals.of(o for o in missing if calendar.session_at(o) >= first)
+        if first > dt.date.min
+        else missing
+    )
+
+
+def _cut(missing: Intervals, offer: Offer) -> Intervals:
+    return missing.split(offer.max_sessions) if offer.max_sessions else missing
+
+
+def _chunks(symbols: list[Symbol], size: int) -> Iterable[tuple[Symbol, ...]]:
+    return (tuple(symbols[at : at + size]) for at in range(0, len(symbols), size))

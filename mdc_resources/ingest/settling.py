@@ -1,0 +1,211 @@
+"""Answers become ledger lines: present, empty, quarantined, or a note on the board.
+
+What one provider got wrong is kept in quarantine and its partitions stay open for the next one;
+only when nobody does better do they end as ``quarantined``. What comes along with the bars
+(corporate actions, instruments) is settled by the same answer. Good data that is already stored is
+never given up for a bad answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import UnknownSymbol
+from mdc_resources.domain.requests import Attempt
+from mdc_resources.ingest.asking import Answer
+from mdc_resources.ingest.assessing import BadRow, Verdict, assess, only
+from mdc_resources.ingest.board import Board
+from mdc_resources.ingest.committing import Committer, Prior
+from mdc_resources.lake import Observation, QuarantineRow, fingerprints
+
+
+@dataclass(slots=True)
+class Settler:
+    """Settles the answers of one run. ``carried`` are claimed partitions of other datasets."""
+
+    dataset: Dataset
+    board: Board
+    committer: Committer
+    prior: Prior
+    carried: Mapping[Dataset, set[PartitionKey]]
+    prefix: str
+    on_settled: Callable[[Collection[CoverageRow]], None] = field(default=lambda _: None)
+
+    async def settle(self, answer: Answer, attempts: Iterable[Attempt]) -> None:
+        """Judge ``answer``, queue what it settles, commit if a batch is full."""
+        self.committer.pending.attempts.extend(attempts)
+        for symbol in sorted(answer.unknown):
+            name = answer.candidate.name
+            self.board.failed((), UnknownSymbol(f"does not know {symbol}", symbol=symbol, provider=name))
+        asked = {key for key in self._asked(answer) if key in self.board.open}
+        verdict = assess(answer, self.dataset, asked, prefix=self.prefix)
+        self._quarantine(answer, verdict)
+        settled = self._present(answer, verdict)
+        settled.extend(self._empty(answer, verdict))
+        self.board.resolve(settled)
+        for key in verdict.partial:
+            self.board.partial.setdefault(key, (answer, verdict))
+        for dataset, keys in self.carried.items():
+            settled.extend(self._along(answer, dataset, keys))
+        self.on_settled(settled)
+        if self.committer.is_full:
+            await self.committer.flush()
+
+    async def flush(self) -> None:
+        """Commit what waits."""
+        await self.committer.flush()
+
+    def give_up(self) -> None:
+        """Nobody is left to ask: settle cut-short and quarantined partitions as what they are."""
+        for key, (answer, verdict) in self.board.partial.items():
+            if key in self.board.open and verdict.table.num_rows:
+                table = only(verdict.table, [key])
+                line = self._line(
+                    answer,
+                    self.dataset,
+                    key,
+                    PartitionState.PARTIAL,
+                    reason="the answer was cut short",
+                    rows=table.num_rows,
+                )
+                if table.num_rows and not self._stored(self.dataset, key):
+                    self.board.resolve(self.committer.store(self.dataset, table, [line], answer.record_ids))
+        refused = [
+            key for key in self.board.bad if key in self.board.open and not self._stored(self.dataset, key)
+        ]
+        lines = []
+        for key in refused:
+            source, row = self.board.bad[key][0]
+            lines.append(
+                CoverageRow(
+                    self.dataset, key.symbol, key.session, PartitionState.QUARANTINED, row.reason, source
+                )
+            )
+        self.committer.explain(lines)
+        self.board.resolve(lines)
+
+    def _asked(self, answer: Answer) -> Iterable[PartitionKey]:
+        sessions = answer.calendar.sessions(answer.request.start, answer.request.end)
+        return (PartitionKey(symbol, session) for symbol in answer.request.symbols for session in sessions)
+
+    def _present(self, answer: Answer, verdict: Verdict) -> list[CoverageRow]:
+        good = [key for key in verdict.rows if key not in verdict.partial]
+        if not good:
+            return []
+        table = verdict.table if len(good) == len(verdict.rows) else only(verdict.table, good)
+        lines = [
+            self._line(answer, verdict.dataset, key, PartitionState.PRESENT, rows=verdict.rows[key])
+            for key in good
+        ]
+        return self.committer.store(verdict.dataset, table, lines, answer.record_ids)
+
+    def _empty(self, answer: Answer, verdict: Verdict) -> list[CoverageRow]:
+        if verdict.proven:
+            keys, reason = verdict.empty, f"nothing happened: {answer.candidate.name}'s contract"
+        else:
+            keys = self.board.vote_empty(verdict.empty, answer.candidate.name)
+            reason = "nothing happened: two sources agree"
+        lines = [
+            self._line(answer, verdict.dataset, key, PartitionState.EMPTY, reason=reason)
+            for key in sorted(keys)
+        ]
+        lines = [line for line in lines if not self._stored(verdict.dataset, line.key)]
+        self.committer.explain(lines, answer.record_ids)
+        return lines
+
+    def _along(self, answer: Answer, dataset: Dataset, claimed: set[PartitionKey]) -> list[CoverageRow]:
+        """Settle what ``answer`` carries of another dataset."""
+        if dataset not in answer.candidate.offer.carries or answer.table(dataset) is None:
+            return []
+        asked = set(self._asked(answer))
+        verdict = assess(answer, dataset, asked, prefix=self.prefix)
+        self._quarantine(answer, verdict)
+        self._observe(answer, verdict, asked - claimed)
+        mine = asked & claimed
+        verdict.rows = {key: n for key, n in verdict.rows.items() if key in mine}
+        verdict.table = only(verdict.table, verdict.rows)
+        settled = self._present(answer, verdict)
+        if verdict.proven:
+            lines = [
+                self._line(answer, dataset, key, PartitionState.EMPTY, reason="nothing happened")
+                for key in sorted(verdict.empty & mine)
+            ]
+            self.committer.explain(lines, answer.record_ids)
+            settled.extend(lines)
+        claimed.difference_update(line.key for line in settled)
+        return settled
+
+    def _observe(self, answer: Answer, verdict: Verdict, others: set[PartitionKey]) -> None:
+        """Note where facts that are already stored were told differently."""
+        told = {
+            key: n
+            for key, n in verdict.rows.items()
+            if key in others and (verdict.dataset, key) in self.prior
+        }
+        if not told:
+            return
+        for key, fingerprint in fingerprints(verdict.dataset, only(verdict.table, told)).items():
+            before = self.prior[verdict.dataset, key]
+            if before.fingerprint != fingerprint:
+                self.committer.pending.observations.append(
+                    Observation(
+                        dataset=verdict.dataset,
+                        symbol=key.symbol,
+                        session=key.session,
+                        source=self._source(answer),
+                        row_count=told[key],
+                        basis=str(answer.candidate.offer.basis),
+                        fingerprint=fingerprint,
+                        fetch_id=answer.fetch_ids[-1],
+                    )
+                )
+
+    def _quarantine(self, answer: Answer, verdict: Verdict) -> None:
+        for row in verdict.bad:
+            if row.key is not None and verdict.dataset is self.dataset:
+                self.board.bad[row.key].append((self._source(answer), row))
+            self.committer.pending.quarantine.append(self._refused(answer, verdict.dataset, row))
+
+    def _refused(self, answer: Answer, dataset: Dataset, row: BadRow) -> QuarantineRow:
+        return QuarantineRow(
+            dataset=dataset,
+            symbol=row.key.symbol if row.key else None,
+            session=row.key.session if row.key else None,
+            source=self._source(answer),
+            reason=row.reason,
+            raw=row.raw,
+            fetch_id=answer.fetch_ids[-1] if answer.fetch_ids else "",
+        )
+
+    def _line(
+        self,
+        answer: Answer,
+        dataset: Dataset,
+        key: PartitionKey,
+        state: PartitionState,
+        *,
+        reason: str = "",
+        rows: int = 0,
+    ) -> CoverageRow:
+        return CoverageRow(
+            dataset=dataset,
+            symbol=key.symbol,
+            session=key.session,
+            state=state,
+            reason=reason,
+            source=self._source(answer),
+            basis=str(answer.candidate.offer.basis) if dataset.is_bars else "",
+            basis_asof=answer.request.asof if dataset.is_bars else None,
+            row_count=rows,
+            attempt=answer.request.attempt,
+        )
+
+    def _source(self, answer: Answer) -> str:
+        return self.prefix + answer.candidate.dialect(answer.calendar).source
+
+    def _stored(self, dataset: Dataset, key: PartitionKey) -> bool:
+        before = self.prior.get((dataset, key))
+        return before is not None and before.state is PartitionState.PRESENT

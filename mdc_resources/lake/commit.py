@@ -1,0 +1,160 @@
+"""The commit protocol: old or new, never partial, whatever dies on the way.
+
+    write files (temp, fsync, rename, fsync dir)  ->  lock  ->  begin  ->  replace  ->  ledgers
+    ->  add files  ->  before_commit (fence, raw archive)  ->  catalog commit  ->  unlock
+
+Until the catalog commits, nothing refers to the new files; a crash leaves them as orphans that no
+reader sees. Replace is copy-on-write: what else lies in a touched file moves to a new one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mdc_resources.domain.coverage import PartitionKey
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import DataError, LakeError
+from mdc_resources.domain.time import now
+from mdc_resources.lake.catalog import Catalog
+from mdc_resources.lake.crashpoints import crashpoint
+from mdc_resources.lake.ledgers import Stamp, ledger_rows
+from mdc_resources.lake.locks import CommitLock
+from mdc_resources.lake.model import CommitBatch, CommitReceipt
+from mdc_resources.lake.parquet import DataFile, write_data_file
+
+SANDBOX_PREFIX = "sandbox:"
+Counts = Mapping[tuple[Dataset, PartitionKey], int]
+
+
+def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: bool) -> CommitReceipt:
+    """Commit ``batch``; see :class:`CommitBatch` and the module's protocol.
+
+    Raises:
+        DataError: rows without coverage, counts that differ, a wrong schema, a batch that explains
+            a partition twice.
+        LakeError: rows of the sandbox for a real lake, or the other way round.
+        LakeBusy, FencedOut, StorageFailed: nothing was published.
+    """
+    started = time.perf_counter()
+    _check(batch, sandbox=sandbox)
+    replaced = _by_dataset(batch)
+    fresh = {d: t for d, t in batch.tables.items() if t.num_rows}
+    # Rows that replace none are written before the lock is taken; a replacement must first read
+    # what else lies in the files it touches, which only holds still under the lock.
+    files = {
+        d: write_data_file(catalog.location.data_dir, d, t) for d, t in fresh.items() if d not in replaced
+    }
+    with lock.hold():
+        crashpoint("commit.locked")
+        with catalog.transaction(author=batch.run_id, message=_message(batch), extra=_extra(batch)) as seq:
+            crashpoint("commit.begun")
+            for dataset, keys in replaced.items():
+                if file := _replace(catalog, dataset, keys, fresh.get(dataset)):
+                    files[dataset] = file
+            for name, rows in ledger_rows(batch, Stamp(seq, now(), batch.run_id)):
+                catalog.append(name, rows)
+            crashpoint("commit.appended")
+            for dataset, file in files.items():
+                catalog.add_file(dataset.value, file.path)
+            crashpoint("commit.added")
+            batch.before_commit()
+            crashpoint("commit.checked")
+        crashpoint("commit.done")
+    rows_committed = sum(t.num_rows for t in fresh.values())
+    return CommitReceipt(seq, rows_committed, len(files), time.perf_counter() - started)
+
+
+def _replace(catalog: Catalog, dataset: Dataset, keys: pa.Table, rows: pa.Table | None) -> DataFile | None:
+    """Drop the files that hold ``keys``; their other rows and ``rows`` go into one new file."""
+    touched = catalog.files_with(dataset.value, keys)
+    parts = [rows] if rows is not None else []
+    if touched:
+        survivors = catalog.rows_of_files(dataset.value, touched, but=keys)
+        if survivors.num_rows:
+            parts.append(survivors)
+    file = None
+    if parts:
+        merged = pa.concat_tables([part.cast(parts[0].schema) for part in parts])
+        file = write_data_file(catalog.location.data_dir, dataset, merged)
+    if touched:
+        catalog.drop_files(dataset.value, touched)
+        crashpoint("replace.deleted")
+    return file
+
+
+def _by_dataset(batch: CommitBatch) -> dict[Dataset, pa.Table]:
+    """The replaced keys of each dataset as a table (symbol, session)."""
+    grouped: dict[Dataset, list[PartitionKey]] = defaultdict(list)
+    for dataset, key in batch.replaces:
+        grouped[dataset].append(key)
+    return {
+        dataset: pa.table({
+            "symbol": pa.array([key.symbol for key in keys], pa.string()),
+            "session": pa.array([key.session for key in keys], pa.date32()),
+        })
+        for dataset, keys in grouped.items()
+    }  # fmt: skip
+
+
+def _check(batch: CommitBatch, *, sandbox: bool) -> None:
+    explained: dict[tuple[Dataset, PartitionKey], int] = {}
+    for row in batch.coverage:
+        if (row.dataset, row.key) in explained:
+            raise DataError(f"the batch explains {row.dataset} {row.symbol} {row.session} twice")
+        explained[row.dataset, row.key] = row.row_count
+        _check_source(row.source, sandbox=sandbox)
+    for dataset, table in batch.tables.items():
+        for source in pc.unique(table.column("source")).to_pylist():
+            _check_source(source, sandbox=sandbox)
+        _check_counts(dataset, table, explained)
+
+
+def _check_counts(dataset: Dataset, table: pa.Table, explained: Counts) -> None:
+    """Every partition with rows must be explained by coverage with the same count."""
+    grouped = (
+        table.select(["symbol", "session"]).group_by(["symbol", "session"]).aggregate([([], "count_all")])
+    )
+    columns = (grouped.column(name).to_pylist() for name in ("symbol", "session", "count_all"))
+    for symbol, session, count in zip(*columns, strict=True):
+        said = explained.get((dataset, PartitionKey(symbol, session)))
+        if said != count:
+            raise DataError(
+                f"{dataset} {symbol} {session} has {count} rows, its coverage says {'nothing' if said is None else said}",
+                hint="A batch holds all rows of a partition or none",
+            )
+
+
+def _check_source(source: str, *, sandbox: bool) -> None:
+    if not source or source.startswith(SANDBOX_PREFIX) == sandbox:
+        return
+    if sandbox:
+        raise LakeError(
+            f"this is a sandbox lake and takes no rows of {source!r}",
+            hint="Use a lake of your own for real data",
+        )
+    raise LakeError(
+        f"rows of {source!r} are synthetic and may not enter a real lake",
+        hint="Use a lake made with --sandbox",
+    )
+
+
+def _message(batch: CommitBatch) -> str:
+    rows = sum(table.num_rows for table in batch.tables.values())
+    return f"{rows} rows, {len(batch.coverage)} partitions"
+
+
+def _extra(batch: CommitBatch) -> dict[str, object]:
+    return {"run_id": batch.run_id, "attempt": batch.attempt, "code": _code_version()}
+
+
+def _code_version() -> str:
+    try:
+        return f"mdc {version('mdc')}"
+    except PackageNotFoundError:
+        return "mdc"

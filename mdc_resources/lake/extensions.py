@@ -1,0 +1,61 @@
+"""DuckDB connections with the pinned extensions, loaded by path from their wheels.
+
+Nothing is downloaded: automatic install and load are off, and DuckDB checks the binaries'
+signatures as it loads them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mdc_resources.domain.errors import LakeError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def open_duckdb(*extensions: str) -> duckdb.DuckDBPyConnection:
+    """A fresh in-memory DuckDB in UTC with ``extensions`` loaded; raises LakeError if one is absent."""
+    import duckdb
+
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    connection = duckdb.connect(":memory:", config=settings)
+    try:
+        for name in extensions:
+            connection.execute(f"LOAD {quote(str(extension_path(name)))}")
+        connection.execute("SET TimeZone = 'UTC'")
+    except duckdb.Error as error:
+        connection.close()
+        raise LakeError(
+            f"DuckDB refused an extension: {error}", hint="Reinstall the locked requirements"
+        ) from None
+    return connection
+
+
+@cache
+def extension_path(name: str) -> Path:
+    """Where the wheel ``duckdb-extension-<name>`` keeps its binary for the running DuckDB."""
+    import duckdb
+
+    wheel = f"duckdb_extension_{name}"
+    spec = importlib.util.find_spec(wheel)
+    version = duckdb.__version__
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / "extensions" / f"v{version}" / f"{name}.duckdb_extension"
+        if path.is_file():
+            return path
+    package = wheel.replace("_", "-")
+    raise LakeError(
+        f"{package} for DuckDB {version} is not installed", hint=f"pip install {package}=={version}"
+    )
+
+
+def quote(text: str) -> str:
+    """``text`` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,259 @@
+"""The lake: one object for writers and readers.
+
+A writer commits batches (:mod:`.commit`); a reader gets a plain DuckDB connection with the views in
+place. Both need the marker: a directory without it is refused, never taken for an empty lake.
+"""
+
+# ruff: noqa: S608 - names in statements are constants of this package; values are bound
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import LakeError, LakeMarkerMissing, UsageError
+from mdc_resources.domain.symbols import Symbol
+from mdc_resources.domain.time import to_utc
+from mdc_resources.lake import commit as protocol
+from mdc_resources.lake.catalog import ALIAS, Catalog, attach
+from mdc_resources.lake.compact import MIN_FILES, compact
+from mdc_resources.lake.durable import make_dirs, sync_dir
+from mdc_resources.lake.flush import Flusher
+from mdc_resources.lake.location import Location
+from mdc_resources.lake.locks import AdvisoryLock, CommitLock, FileLock
+from mdc_resources.lake.marker import FILE_NAME, Marker, read_marker
+from mdc_resources.lake.model import (
+    CommitBatch,
+    CommitReceipt,
+    CompactReceipt,
+    Finding,
+    LakeStatus,
+    Snapshot,
+    TableStatus,
+)
+from mdc_resources.lake.tables import SCHEMA_VERSION, TABLES
+from mdc_resources.lake.views import create_views
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOCK_NAME = "commit.lock"
+
+
+class Lake:
+    """An open lake. Safe to use from several threads; make one with :meth:`create` or :meth:`open`."""
+
+    def __init__(self, location: Location, marker: Marker) -> None:
+        self._location = location
+        self._marker = marker
+        self._catalog = Catalog(location)
+        self._thread = threading.RLock()
+        self._lock: CommitLock = _commit_lock(location, marker)
+        self._flusher = Flusher(self._catalog)
+
+    @classmethod
+    def create(cls, lake_dir: Path, *, catalog_url: str = "", sandbox: bool = False) -> Lake:
+        """Make a lake at ``lake_dir`` (created if absent) and open it.
+
+        The marker is written last, so a create that was interrupted can be repeated. Raises
+        LakeError if there is a lake already.
+        """
+        location = Location(lake_dir.absolute(), catalog_url)
+        if (location.lake_dir / FILE_NAME).exists():
+            raise LakeError(
+                f"{location.lake_dir} is a lake already", hint="Open it, or choose another directory"
+            )
+        make_dirs(location.data_dir)
+        marker = Marker.new(sandbox=sandbox, catalog=location.kind)
+        catalog = Catalog(location, create=True)
+        try:
+            if found := catalog.identity():
+                if catalog.row_counts()["coverage"]:
+                    raise LakeMarkerMissing(
+                        f"{location.lake_dir} has no marker, its catalog is of lake {found['lake_id']}",
+                        hint="Restore the file MARKER from a backup; a new lake needs a new catalog",
+                    )
+                marker = replace(marker, lake_id=found["lake_id"])
+            else:
+                catalog.migrate(marker.lake_id)
+        finally:
+            catalog.close()
+        sync_dir(location.lake_dir)
+        marker.write(location.lake_dir)
+        return cls.open(lake_dir, catalog_url=catalog_url)
+
+    @classmethod
+    def open(cls, lake_dir: Path, *, catalog_url: str = "") -> Lake:
+        """Open the lake at ``lake_dir``.
+
+        Raises:
+            LakeMarkerMissing: no marker there, or the catalog is another lake's.
+            LakeError: the catalog is missing, unreachable or newer than this program.
+        """
+        location = Location(lake_dir.absolute(), catalog_url)
+        marker = read_marker(location.lake_dir)
+        lake = cls(location, marker)
+        try:
+            lake._check_identity()
+        except BaseException:
+            lake.close()
+            raise
+        return lake
+
+    @property
+    def sandbox(self) -> bool:
+        """True if this lake takes synthetic rows, and only those."""
+        return self._marker.sandbox
+
+    @property
+    def root(self) -> Path:
+        """The lake's directory."""
+        return self._location.lake_dir
+
+    def close(self) -> None:
+        """Close the writer's connection; connections handed out stay open."""
+        with self._thread:
+            self._catalog.close()
+
+    def commit(self, batch: CommitBatch) -> CommitReceipt:
+        """Make ``batch`` visible at once and durably; see :func:`mdc_resources.lake.commit.commit`."""
+        with self._thread:
+            receipt = protocol.commit(self._catalog, self._lock, batch, sandbox=self.sandbox)
+            if self._flusher.due(
+                len(batch.coverage), len(batch.attempts), len(batch.observations), len(batch.quarantine)
+            ):
+                self.flush()
+            return receipt
+
+    def flush(self, *, minimum: int = 1) -> int:
+        """Move inlined ledger rows of every ledger with at least ``minimum`` into sorted files."""
+        with self._thread, self._lock.hold():
+            return self._flusher.flush(minimum)
+
+    def compact(self, *, min_files: int = MIN_FILES) -> list[CompactReceipt]:
+        """Merge small files per month; see :func:`mdc_resources.lake.compact.compact`."""
+        with self._thread, self._lock.hold():
+            return compact(self._catalog, min_files=min_files)
+
+    def coverage(
+        self,
+        dataset: Dataset,
+        *,
+        symbols: Sequence[Symbol] | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> pa.Table:
+        """Newest ledger row per partition, for sessions ``start``..``end`` inclusive, in key order.
+
+        Columns are those of the ``coverage`` ledger. A partition without a row is missing.
+        """
+        conditions = ["dataset = ?"]
+        parameters: list[object] = [dataset.value]
+        if symbols is not None:
+            conditions.append("symbol IN (SELECT unnest(?::VARCHAR[]))")
+            parameters.append(list(symbols))
+        if start is not None:
+            conditions.append("session >= ?")
+            parameters.append(start)
+        if end is not None:
+            conditions.append("session <= ?")
+            parameters.append(end)
+        query = (
+            f"SELECT * FROM {ALIAS}.coverage WHERE {' AND '.join(conditions)}"
+            " QUALIFY row_number() OVER (PARTITION BY symbol, session ORDER BY commit_seq DESC) = 1"
+            " ORDER BY symbol, session"
+        )
+        with self._thread:
+            return self._catalog.query(query, parameters)
+
+    def connect(self, *, as_of: int | dt.datetime | None = None) -> duckdb.DuckDBPyConnection:
+        """A read-only in-memory DuckDB with the lake attached and its views in place.
+
+        ``as_of`` is a snapshot id or an instant of the lake's own time; UsageError if the lake is no
+        longer (or not yet) readable at it.
+        """
+        snapshot = None if as_of is None else self.snapshot_at(as_of)
+        connection = attach(self._location, read_only=True, snapshot=snapshot)
+        create_views(connection)
+        return connection
+
+    def snapshots(self) -> list[Snapshot]:
+        """All readable snapshots, oldest first."""
+        with self._thread:
+            return self._catalog.snapshots()
+
+    def snapshot_at(self, as_of: int | dt.datetime) -> int:
+        """The snapshot that was newest at ``as_of``; raises UsageError naming the readable ones."""
+        known = self.snapshots()
+        oldest, newest = known[0], known[-1]
+        if isinstance(as_of, int):
+            if any(snapshot.snapshot_id == as_of for snapshot in known):
+                return as_of
+            raise UsageError(
+                f"there is no snapshot {as_of}",
+                hint=f"The oldest readable one is {oldest.snapshot_id}, the newest {newest.snapshot_id}",
+            )
+        instant = to_utc(as_of)
+        before = [snapshot for snapshot in known if snapshot.committed_at <= instant]
+        if not before:
+            raise UsageError(
+                f"the lake cannot be read as of {instant.isoformat()}",
+                hint=f"The oldest readable snapshot is {oldest.snapshot_id}, of {oldest.committed_at.isoformat()}",
+            )
+        return before[-1].snapshot_id
+
+    def status(self) -> LakeStatus:
+        """Sizes, counts and identity."""
+        with self._thread:
+            snapshots = self._catalog.snapshots()
+            rows, inlined = self._catalog.row_counts(), self._catalog.inlined_rows()
+            tables = []
+            for table in TABLES:
+                files = self._catalog.files(table.name)
+                size = sum(size for _, size in files)
+                tables.append(
+                    TableStatus(table.name, rows[table.name], len(files), size, inlined.get(table.name, 0))
+                )
+        return LakeStatus(
+            root=str(self.root),
+            lake_id=self._marker.lake_id,
+            sandbox=self.sandbox,
+            catalog=self._location.kind,
+            snapshot_id=snapshots[-1].snapshot_id,
+            snapshots=len(snapshots),
+            oldest_snapshot=snapshots[0].snapshot_id,
+            tables=tuple(tables),
+        )
+
+    def verify(self, *, deep: bool = False) -> list[Finding]:
+        """What is wrong with the lake; see :func:`mdc_resources.lake.verify.verify`."""
+        from mdc_resources.lake.verify import verify
+
+        with self._thread:
+            return verify(self._catalog, deep=deep)
+
+    def _check_identity(self) -> None:
+        found = self._catalog.identity()
+        if found.get("lake_id") != self._marker.lake_id:
+            raise LakeMarkerMissing(
+                f"the marker in {self.root} is of lake {self._marker.lake_id}, the catalog of {found.get('lake_id', 'none')}",
+                hint="Is this the right directory, and lake.catalog_url the right database?",
+            )
+        if int(found["schema_version"]) > SCHEMA_VERSION:
+            raise LakeError(
+                f"the lake has schema version {found['schema_version']}, this program knows {SCHEMA_VERSION}",
+                hint="Upgrade mdc; nothing was changed",
+            )
+
+
+def _commit_lock(location: Location, marker: Marker) -> CommitLock:
+    if location.kind == "postgres":
+        return AdvisoryLock(location.dsn, marker.lake_id)
+    return FileLock(location.lake_dir / LOCK_NAME)

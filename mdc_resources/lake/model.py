@@ -1,0 +1,178 @@
+"""What goes into the lake and what it says back: plain frozen values.
+
+A :class:`CommitBatch` is everything one commit makes visible at once: rows, the coverage that
+explains them, the requests that were sent for them. A batch holds either all of a partition's rows
+or none of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pyarrow as pa
+
+from mdc_resources.domain.coverage import CoverageRow, PartitionKey
+from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.requests import Attempt
+from mdc_resources.domain.symbols import Symbol
+
+
+def _allow() -> None:
+    """The default ``before_commit``: nothing to check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Summary of an answer that was not chosen: enough to compare it with what was."""
+
+    dataset: Dataset
+    symbol: Symbol
+    session: dt.date
+    source: str
+    row_count: int
+    first: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    last: Decimal | None = None
+    volume: Decimal | None = None
+    basis: str = ""
+    fingerprint: str = ""
+    fetch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """One row, partition or payload that was refused. ``raw`` is what was received, cut short."""
+
+    dataset: Dataset
+    symbol: Symbol | None
+    session: dt.date | None
+    source: str
+    reason: str
+    raw: str
+    fetch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something a person should be able to find later: an outage, a conflict, a restated history."""
+
+    kind: str
+    message: str
+    started_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    provider: str = ""
+    dataset: Dataset | None = None
+    symbol: Symbol | None = None
+    session: dt.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBatch:
+    """One atomic change.
+
+    ``tables`` carry the canonical schema. ``coverage`` explains every partition the batch is
+    about; one without rows in ``tables`` and not in ``replaces`` keeps the rows it has.
+    ``replaces`` are partitions that hold rows now and lose them. ``before_commit`` runs under the
+    commit lock right before the catalog commits, and stops the commit by raising.
+    """
+
+    run_id: str
+    attempt: int
+    tables: Mapping[Dataset, pa.Table]
+    coverage: Sequence[CoverageRow]
+    replaces: frozenset[tuple[Dataset, PartitionKey]] = frozenset()
+    attempts: Sequence[Attempt] = ()
+    observations: Sequence[Observation] = ()
+    quarantine: Sequence[QuarantineRow] = ()
+    incidents: Sequence[Incident] = ()
+    before_commit: Callable[[], None] = field(default=_allow, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReceipt:
+    """What a commit did. ``snapshot_id`` is also the ``commit_seq`` of its ledger rows."""
+
+    snapshot_id: int
+    rows: int
+    files: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One version of the lake."""
+
+    snapshot_id: int
+    committed_at: dt.datetime
+    run_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """Size of one table as of now. ``inlined_rows`` still lie in the catalog."""
+
+    name: str
+    rows: int
+    files: int
+    bytes: int
+    inlined_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LakeStatus:
+    """Size and identity of a lake."""
+
+    root: str
+    lake_id: str
+    sandbox: bool
+    catalog: str
+    snapshot_id: int
+    snapshots: int
+    oldest_snapshot: int
+    tables: tuple[TableStatus, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all tables, ledgers included."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def files(self) -> int:
+        """Data files the catalog names."""
+        return sum(table.files for table in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of those files."""
+        return sum(table.bytes for table in self.tables)
+
+    @property
+    def inlined_rows(self) -> int:
+        """Ledger rows not yet flushed to files."""
+        return sum(table.inlined_rows for table in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing ``verify`` found wrong. ``severity`` is ``error`` or ``warning``."""
+
+    severity: str
+    kind: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReceipt:
+    """What a compaction did: ``files_before`` became ``files_after``; rows are untouched."""
+
+    dataset: Dataset
+    month: str
+    files_before: int
+    files_after: int
+    rows: int

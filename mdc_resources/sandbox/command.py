@@ -1,0 +1,63 @@
+"""``mdc sandbox serve``: the sandbox in the foreground, until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="A local server that speaks real vendors' dialects.")
+
+_PORT = 8790
+
+
+@app.callback()
+def main() -> None:
+    """A local server that speaks real vendors' dialects over a synthetic market."""
+
+
+@app.command()
+def serve(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")
+    ] = _PORT,
+    seed: Annotated[int, typer.Option(help="Another seed, another market.")] = 7,
+    replay: Annotated[
+        Path | None, typer.Option(help="Serve the recorded exchanges below this folder instead.")
+    ] = None,
+) -> None:
+    """Serve the synthetic market (or recordings) on loopback until Ctrl-C."""
+    from mdc_resources.domain.errors import MdcError
+    from mdc_resources.sandbox.market import Market
+    from mdc_resources.sandbox.server import SandboxServer
+
+    try:
+        server = SandboxServer(market=Market.synthetic(seed=seed), port=port, replay=replay)
+        server.listen()
+    except MdcError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    typer.echo(_banner(server.url, list(server.sandbox.dialects), replay))
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.stop()
+    typer.echo("sandbox stopped")
+
+
+def _banner(url: str, providers: list[str], replay: Path | None) -> str:
+    served = f"recordings below {replay}" if replay else "a synthetic market"
+    lines = [f"sandbox at {url}, serving {served}. Ctrl-C stops it.", "", "Point providers at it:"]
+    lines += [f"  MDC__PROVIDERS__{name.upper()}__BASE_URL={url}/{name}" for name in providers]
+    fault = '{"provider": "yahoo", "kind": "status", "times": 3, "params": {"status": 503}}'
+    lines += [
+        "",
+        "Make it fail, see what was asked, lift the faults:",
+        f"  curl -X POST {url}/_sandbox/faults -d '{fault}'",
+        f"  curl {url}/_sandbox/requests",
+        f"  curl -X DELETE {url}/_sandbox/faults",
+    ]
+    return "\n".join(lines)
