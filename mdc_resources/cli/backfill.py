@@ -77,7 +77,7 @@ def _want(
     """Check everything that was typed, then let new symbols join; nothing is sent."""
     from mdc_resources.cli import config_checks, selection
     from mdc_resources.domain.datasets import parse_dataset
-    from mdc_resources.ingest import Want
+    from mdc_resources.ingest import Want, calendar_of
     from mdc_resources.state import State
 
     wanted = parse_dataset(dataset)
@@ -86,6 +86,9 @@ def _want(
     config_checks.require_offered(home, wanted, how[0])
     with State.open(home) as state:
         symbols = selection.chosen_symbols(state, home, *chosen)
+        calendars = [calendar_of(home, state, symbol) for symbol in symbols]
+        for calendar in {calendar.name: calendar for calendar in calendars}.values():
+            calendar.sessions(first, last)  # refuses dates that it does not know
         joined = selection.join_default_universe(state, home, symbols, dry_run=dry_run)
     if joined:
         verb = "would join" if dry_run else "joined"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mdc_resources.cli import demo_report, options, output
+from mdc_resources.cli.served_sandbox import sandbox_of
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import ExitCode, UsageError
 from mdc_resources.domain.symbols import Symbol
@@ -23,7 +22,6 @@ from mdc_resources.domain.symbols import Symbol
 if TYPE_CHECKING:
     from mdc_resources.config import Home
     from mdc_resources.ingest import Outcome, Want
-    from mdc_resources.sandbox.server import SandboxServer
 
 app = typer.Typer(rich_markup_mode=None)
 NAMES = ("AAPL", "AMZN", "BRK.B", "GOOGL", "JPM", "KO", "META", "MSFT", "NVDA", "TSLA", "WMT", "XOM")
@@ -43,13 +41,18 @@ FAULTS: tuple[dict[str, object], ...] = (
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The demo's home")] = Path("demo-home"),
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Backfill 12 symbols x 6 months of daily and 3 x 5 sessions of minute bars, then query them.
 
     Makes a sandbox home in DIR and serves its synthetic market for as long as it runs.
     """
-    home = _home(folder.expanduser().resolve())
+    root = folder.expanduser().resolve()
+    if dry_run:
+        demo_report.print_plan(root, wants())
+        return
+    home = _home(root)
     _join(home)
     with output.quiet_logs():
         outcomes = _fill(home, quiet=as_json)
@@ -105,34 +108,18 @@ def _fill(home: Home, *, quiet: bool) -> list[Outcome]:
         return []
     reporter = load_reporter()
     outcomes = []
-    with _served(home) as (server, served):
+    with sandbox_of(home) as (url, served):
         for want in open_wants:
-            _set_faults(server, FAULTS if want.dataset is Dataset.BARS_1D else ())
+            _set_faults(url, FAULTS if want.dataset is Dataset.BARS_1D else ())
             with output.progress_bar(f"{want.dataset:<17}", quiet=quiet) as on_progress:
                 outcomes.append(reporter.run(served, want, on_progress=on_progress))
     return outcomes
 
 
-@contextmanager
-def _served(home: Home) -> Iterator[tuple[SandboxServer, Home]]:
-    """The sandbox on a free port, and ``home`` with its vendors pointed at it."""
-    from mdc_resources import config
-    from mdc_resources.sandbox.market import Market
-    from mdc_resources.sandbox.server import SandboxServer
-
-    with SandboxServer(market=Market.synthetic(seed=home.settings.sandbox.seed)) as server:
-        urls = {
-            f"MDC__PROVIDERS__{name.upper()}__BASE_URL": f"{server.url}/{name}"
-            for name in home.settings.providers
-        }
-        yield server, config.load(home.config_file, environ={**os.environ, **urls})
-
-
-def _set_faults(server: SandboxServer, faults: tuple[dict[str, object], ...]) -> None:
+def _set_faults(url: str, faults: tuple[dict[str, object], ...]) -> None:
     import httpx
 
-    url = f"{server.url}/_sandbox/faults"
     with httpx.Client(trust_env=False) as client:
-        client.delete(url).raise_for_status()
+        client.delete(f"{url}/_sandbox/faults").raise_for_status()
         for fault in faults:
-            client.post(url, json=fault).raise_for_status()
+            client.post(f"{url}/_sandbox/faults", json=fault).raise_for_status()

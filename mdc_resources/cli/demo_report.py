@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from mdc_resources.cli import output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mdc_resources.config import Home
     from mdc_resources.domain.coverage import CoverageSummary
     from mdc_resources.ingest import Outcome, Want
@@ -52,6 +54,13 @@ def as_dict(home: Home, outcomes: Sequence[Outcome]) -> dict[str, object]:
         "runs": [outcome.as_dict() for outcome in outcomes],
         "coverage_percent": covered,
     }
+
+
+def print_plan(root: Path, wants: Sequence[Want]) -> None:
+    """What would be fetched; nothing is made."""
+    print(f"would make a sandbox home in {root} (or use the one there) and fetch what it lacks of:")
+    rows = [(str(want.dataset), len(want.symbols), want.start, want.end) for want in wants]
+    output.print_table(("dataset", "symbols", "first session", "last session"), rows, right=("symbols",))
 
 
 def print_report(home: Home, outcomes: Sequence[Outcome]) -> None:
@@ -117,7 +126,7 @@ def _print_next(home: Home) -> None:
 
     ui = f"http://{home.settings.dagster.host}:{home.settings.dagster.port}"
     mdc = f"mdc --config {home.root}"
-    counts = "SELECT provider, count(*) AS requests, sum(body_bytes) AS bytes FROM fetches GROUP BY ALL"  # noqa: S608
+    counts = "SELECT provider, count(*) AS requests, sum(body_bytes) AS bytes FROM fetches GROUP BY ALL"
     steps = (
         (f"mdc up {home.root}", f"the Dagster UI on {ui}"),
         (f"{mdc} coverage --dataset bars_1d --start {DAYS[0]} --end {DAYS[1]}", "the gaps: none"),

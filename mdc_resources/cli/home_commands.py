@@ -44,8 +44,8 @@ def init(
         serve = f"mdc sandbox serve --port {port} &" if sandbox else "mdc config check"
         steps = ("mdc symbols add --universe us AAPL MSFT", "mdc backfill AAPL MSFT --years 1", "mdc up")
         print(f"\n{root} is ready. Next:\n")
-        for step in (f"cd {root}", serve, *steps):
-            print(f"  {step}")
+        for line in (f"cd {root}", serve, *steps):
+            print(f"  {line}")
 
 
 @up_app.command()

@@ -73,3 +73,7 @@ def main() -> None:
     """Entry point of the ``mdc`` script. What it creates is private to its user."""
     os.umask(0o077)
     typer.main.get_command(app).main(prog_name="mdc")
+
+
+if __name__ == "__main__":  # how one mdc process starts another: python -m mdc_resources.cli.main
+    main()

@@ -77,7 +77,9 @@ def _row(home: Home, name: str, provider: Provider, budgets: object) -> dict[str
         "rank": provider.spec.rank if known.rank is None else known.rank,
         "base_url": _masked(known.base_url or provider.spec.base_url),
         "datasets": {str(dataset): offer.market for dataset, offer in provider.spec.offers.items()},
-        "credentials": {shown_variable(variable): home.secrets.get(variable) is not None for variable in needed},
+        "credentials": {
+            shown_variable(variable): home.secrets.get(variable) is not None for variable in needed
+        },
         "budget": _budget(budgets, name, known, provider.spec.limits),
     }
 

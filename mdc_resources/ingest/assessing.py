@@ -51,22 +51,49 @@ class Verdict:
         return {row.key for row in self.bad if row.key is not None}
 
 
-def assess(answer: Answer, dataset: Dataset, asked: Iterable[PartitionKey], *, prefix: str) -> Verdict:
-    """Judge the rows of ``dataset`` in ``answer`` against the partitions ``asked`` of it.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rows of one dataset in one answer, without repeats, and those that break a rule."""
 
-    ``prefix`` is put before every row's source (``sandbox:`` in a sandbox lake).
+    table: pa.Table
+    bad: tuple[BadRow, ...]
+
+
+def judge(dataset: Dataset, answers: Sequence[Answer], *, prefix: str) -> list[Judged | None]:
+    """Check the rows of ``dataset`` in all ``answers`` at once; None where one carries none.
+
+    At once, because a schema call costs the same for one row and for thousands. ``prefix`` is put
+    before every row's source (``sandbox:`` in a sandbox lake).
     """
-    wanted = set(asked)
-    table = answer.table(dataset)
-    offer = answer.candidate.provider.spec.offers.get(dataset, answer.candidate.offer)
-    verdict = (
-        Verdict(dataset, _marked(table, prefix), proven=offer.empty_is_proof) if table is not None else None
-    )
-    if verdict is None:
+    tables = [answer.table(dataset) for answer in answers]
+    distinct = [_deduplicated(_marked(table, prefix)) if table is not None else None for table in tables]
+    present = [table for table in distinct if table is not None]
+    if not present:
+        return [None] * len(answers)
+    broken = failures(dataset, pa.concat_tables(present))
+    judged: list[Judged | None] = []
+    start = 0
+    for table in distinct:
+        if table is None:
+            judged.append(None)
+            continue
+        end = start + table.num_rows
+        mine = [(f.row - start, f.rule) for f in broken if start <= f.row < end]
+        mine.extend((at, "two different rows for one key") for at in _conflicts(table, ROW_KEYS[dataset]))
+        judged.append(Judged(table, tuple(_bad_row(table, at, rule) for at, rule in mine)))
+        start = end
+    return judged
+
+
+def assess(answer: Answer, dataset: Dataset, judged: Judged | None, asked: Iterable[PartitionKey]) -> Verdict:
+    """Set the judged rows of ``dataset`` in ``answer`` against the partitions ``asked`` of it."""
+    if judged is None:
         return Verdict(dataset, pa.table({}))
-    _judge_rows(verdict)
+    wanted = set(asked)
+    offer = answer.candidate.provider.spec.offers.get(dataset, answer.candidate.offer)
+    verdict = Verdict(dataset, judged.table, bad=list(judged.bad), proven=offer.empty_is_proof)
     if dataset is answer.request.dataset:
-        verdict.bad.extend(_rejected(answer, verdict.table.column_names))
+        verdict.bad.extend(_rejected(answer))
     verdict.partial = _cut_short(answer, dataset, verdict.table) & wanted
     bad = verdict.bad_keys
     counted = _count(verdict.table)
@@ -85,18 +112,10 @@ def _marked(table: pa.Table, prefix: str) -> pa.Table:
     return table.set_column(at, table.schema.field(at), source)
 
 
-def _judge_rows(verdict: Verdict) -> None:
-    """Move rows that break the schema, and conflicting duplicates, from the table to ``bad``."""
-    table = _deduplicated(verdict.table)
-    found = [(f.row, f.rule) for f in failures(verdict.dataset, table)]
-    found.extend(
-        (row, "two different rows for one key") for row in _conflicts(table, ROW_KEYS[verdict.dataset])
-    )
-    verdict.table = table
-    for row, rule in found:
-        values = table.slice(row, 1).to_pylist()[0] if row >= 0 else {}
-        key = PartitionKey(values["symbol"], values["session"]) if values else None
-        verdict.bad.append(BadRow(key, rule, json.dumps(values, default=str)[:RAW_LIMIT]))
+def _bad_row(table: pa.Table, at: int, rule: str) -> BadRow:
+    values = table.slice(at, 1).to_pylist()[0]
+    key = PartitionKey(values["symbol"], values["session"])
+    return BadRow(key, rule, json.dumps(values, default=str)[:RAW_LIMIT])
 
 
 def _deduplicated(table: pa.Table) -> pa.Table:
@@ -118,8 +137,7 @@ def _conflicts(table: pa.Table, keys: Sequence[str]) -> list[int]:
     return [at for positions in several["at_list"].to_pylist() for at in positions]
 
 
-def _rejected(answer: Answer, columns: Sequence[str]) -> list[BadRow]:
-    assert "symbol" in columns
+def _rejected(answer: Answer) -> list[BadRow]:
     return [
         BadRow(
             PartitionKey(row.symbol, row.session) if row.symbol and row.session else None,

@@ -27,6 +27,8 @@ from mdc_resources.ingest.scope import Scope, holes
 from mdc_resources.ingest.settling import Settler
 from mdc_resources.transport.http import HttpTransport
 
+BACKLOG = 64
+
 
 @dataclass(slots=True)
 class Tally:
@@ -53,6 +55,8 @@ class Failover:
     report: Callable[[str], None]
     attempt: int
     synthetic_allowed: bool
+    # Answers asked for and not yet settled: fetching waits where committing is the slower part.
+    backlog: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BACKLOG))
 
     async def run(self) -> None:
         """All rounds; raises lake errors, never provider errors."""
@@ -114,14 +118,15 @@ class Failover:
     async def _ask(self, candidate: Candidate, request: FetchRequest, gate: asyncio.Semaphore) -> None:
         attempts: list[Attempt] = []
         answer = Answer(request, candidate, self.calendar, synthetic_allowed=self.synthetic_allowed)
-        async with gate:
-            if (dead := self.tally.dead.get(candidate.name)) is not None:
-                answer.error = dead
-            else:
-                await ask(self.transport, answer, attempts)
-        self.tally.sent += len(attempts)
-        self._note(answer)
-        await self.settler.settle(answer, attempts)
+        async with self.backlog:
+            async with gate:
+                if (dead := self.tally.dead.get(candidate.name)) is not None:
+                    answer.error = dead
+                else:
+                    await ask(self.transport, answer, attempts)
+            self.tally.sent += len(attempts)
+            self._note(answer)
+            await self.settler.settle(answer, attempts)
         self.report("")
 
     def _note(self, answer: Answer) -> None:

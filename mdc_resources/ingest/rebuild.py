@@ -28,7 +28,7 @@ from mdc_resources.domain.errors import LakeError, PayloadError, UsageError
 from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.time import now
 from mdc_resources.ingest.asking import Answer
-from mdc_resources.ingest.assessing import assess, only
+from mdc_resources.ingest.assessing import assess, judge, only
 from mdc_resources.ingest.candidates import Candidate, offer_of
 from mdc_resources.ingest.committing import parse_note_line
 from mdc_resources.lake import CommitBatch, Lake, fingerprints
@@ -189,7 +189,8 @@ class _Replay:
                 PartitionKey(symbol, session) for symbol in answer.request.symbols for session in sessions
             ]
             mine = [key for key in asked if key in stored and stored[key].source == source]
-            verdict = assess(answer, dataset, mine, prefix=prefix)
+            [judged] = judge(dataset, [answer], prefix=prefix)
+            verdict = assess(answer, dataset, judged, mine)
             if verdict.table.num_rows:
                 parts.append(only(verdict.table, mine))
         return pa.concat_tables(parts) if parts else pa.table({})

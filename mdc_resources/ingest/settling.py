@@ -8,7 +8,8 @@ never given up for a bad answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
@@ -16,10 +17,13 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import UnknownSymbol
 from mdc_resources.domain.requests import Attempt
 from mdc_resources.ingest.asking import Answer
-from mdc_resources.ingest.assessing import BadRow, Verdict, assess, only
+from mdc_resources.ingest.assessing import BadRow, Judged, Verdict, assess, judge, only
 from mdc_resources.ingest.board import Board
 from mdc_resources.ingest.committing import Committer, Prior
 from mdc_resources.lake import Observation, QuarantineRow, fingerprints
+
+# Answers that arrive together are judged together; far below any network's latency.
+_LINGER_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -32,27 +36,39 @@ class Settler:
     prior: Prior
     carried: Mapping[Dataset, set[PartitionKey]]
     prefix: str
-    on_settled: Callable[[Collection[CoverageRow]], None] = field(default=lambda _: None)
+    _waiting: list[Answer] = field(default_factory=list)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def settle(self, answer: Answer, attempts: Iterable[Attempt]) -> None:
-        """Judge ``answer``, queue what it settles, commit if a batch is full."""
+        """Judge ``answer`` together with others that wait, queue what they settle, commit a full batch."""
+        self._waiting.append(answer)
         self.committer.pending.attempts.extend(attempts)
-        for symbol in sorted(answer.unknown):
-            name = answer.candidate.name
-            self.board.failed((), UnknownSymbol(f"does not know {symbol}", symbol=symbol, provider=name))
-        asked = {key for key in self._asked(answer) if key in self.board.open}
-        verdict = assess(answer, self.dataset, asked, prefix=self.prefix)
-        self._quarantine(answer, verdict)
-        settled = self._present(answer, verdict)
-        settled.extend(self._empty(answer, verdict))
-        self.board.resolve(settled)
-        for key in verdict.partial:
-            self.board.partial.setdefault(key, (answer, verdict))
-        for dataset, keys in self.carried.items():
-            settled.extend(self._along(answer, dataset, keys))
-        self.on_settled(settled)
-        if self.committer.is_full:
-            await self.committer.flush()
+        async with self._turn:
+            if self._waiting:
+                await asyncio.sleep(_LINGER_SECONDS)
+                answers, self._waiting = self._waiting, []
+                self._settle(answers)
+            if self.committer.is_full:
+                await self.committer.flush()
+
+    def _settle(self, answers: Sequence[Answer]) -> None:
+        for answer, judged in zip(answers, judge(self.dataset, answers, prefix=self.prefix), strict=True):
+            for symbol in sorted(answer.unknown):
+                error = UnknownSymbol(
+                    f"does not know {symbol}", symbol=symbol, provider=answer.candidate.name
+                )
+                self.board.failed((), error)
+            asked = [key for key in self._asked(answer) if key in self.board.open]
+            verdict = assess(answer, self.dataset, judged, asked)
+            self._quarantine(answer, verdict)
+            self.board.resolve(self._present(answer, verdict))
+            self.board.resolve(self._empty(answer, verdict))
+            for key in verdict.partial:
+                self.board.partial.setdefault(key, (answer, verdict))
+        for dataset, claimed in self.carried.items():
+            along = [a for a in answers if dataset in a.candidate.offer.carries]
+            for answer, judged in zip(along, judge(dataset, along, prefix=self.prefix), strict=True):
+                self._along(answer, dataset, judged, claimed)
 
     async def flush(self) -> None:
         """Commit what waits."""
@@ -116,12 +132,14 @@ class Settler:
         self.committer.explain(lines, answer.record_ids)
         return lines
 
-    def _along(self, answer: Answer, dataset: Dataset, claimed: set[PartitionKey]) -> list[CoverageRow]:
+    def _along(
+        self, answer: Answer, dataset: Dataset, judged: Judged | None, claimed: set[PartitionKey]
+    ) -> None:
         """Settle what ``answer`` carries of another dataset."""
-        if dataset not in answer.candidate.offer.carries or answer.table(dataset) is None:
-            return []
+        if judged is None:
+            return
         asked = set(self._asked(answer))
-        verdict = assess(answer, dataset, asked, prefix=self.prefix)
+        verdict = assess(answer, dataset, judged, asked)
         self._quarantine(answer, verdict)
         self._observe(answer, verdict, asked - claimed)
         mine = asked & claimed
@@ -129,14 +147,13 @@ class Settler:
         verdict.table = only(verdict.table, verdict.rows)
         settled = self._present(answer, verdict)
         if verdict.proven:
-            lines = [
+            empty = [
                 self._line(answer, dataset, key, PartitionState.EMPTY, reason="nothing happened")
                 for key in sorted(verdict.empty & mine)
             ]
-            self.committer.explain(lines, answer.record_ids)
-            settled.extend(lines)
+            self.committer.explain(empty, answer.record_ids)
+            settled.extend(empty)
         claimed.difference_update(line.key for line in settled)
-        return settled
 
     def _observe(self, answer: Answer, verdict: Verdict, others: set[PartitionKey]) -> None:
         """Note where facts that are already stored were told differently."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ALIAS = "lake"
-_META = f"__ducklake_metadata_{ALIAS}"
 PG_SCHEMA = "mdc_lake"
 _INLINE_ALWAYS = 1_000_000_000
 _FULL = (
@@ -67,7 +66,7 @@ def attach(
     if snapshot is not None:
         options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
     connection = open_duckdb("ducklake", f"{location.kind}_scanner")
-    with _named("attaching the catalog", secret=location.url):
+    with _named("attaching the catalog", secret=location.password):
         connection.execute(f"ATTACH {quote(source)} AS {ALIAS} ({', '.join(options)})")
     return connection
 
@@ -79,13 +78,16 @@ class Catalog:
         self.location = location
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._create = create
-        self._snapshots_at_begin = 0
+        # The schema of DuckLake's own tables, for the few facts its functions do not tell.
+        self._meta = f"__ducklake_metadata_{ALIAS}" + (f".{PG_SCHEMA}" if location.url else "")
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, opened when first needed and again after a failure."""
         if self._connection is None:
             self._connection = attach(self.location, create=self._create)
+            # A commit is a dozen tiny statements: a second thread costs a third more CPU and saves nothing.
+            self._connection.execute("SET threads = 1")
         return self._connection
 
     def close(self) -> None:
@@ -126,9 +128,8 @@ class Catalog:
             for table in TABLES:
                 run(table.ddl.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {ALIAS}.", 1))
                 if table.sort:
-                    run(
-                        f"ALTER TABLE {ALIAS}.{table.name} SET SORTED BY ({', '.join(f'{c} ASC' for c in table.sort)})"
-                    )
+                    order = ", ".join(f"{name} ASC" for name in table.sort)
+                    run(f"ALTER TABLE {ALIAS}.{table.name} SET SORTED BY ({order})")
         # Options can only be set on tables that are committed already.
         with (
             self.transaction(author="mdc", message="name the lake"),
@@ -137,9 +138,8 @@ class Catalog:
             run(f"CALL {ALIAS}.set_option('parquet_compression', 'zstd')")
             for table in TABLES:
                 limit = _INLINE_ALWAYS if table.sort else 0
-                run(
-                    f"CALL {ALIAS}.set_option('data_inlining_row_limit', {limit}, table_name => '{table.name}')"
-                )
+                option = f"'data_inlining_row_limit', {limit}, table_name => '{table.name}'"
+                run(f"CALL {ALIAS}.set_option({option})")
         facts = f"VALUES ('lake_id', {quote(lake_id)}), ('schema_version', '{SCHEMA_VERSION}')"
         with self.transaction(author="mdc", message="name the lake"), self.calls("naming the lake"):
             run(f"INSERT INTO {ALIAS}.{IDENTITY.name} {facts}")
@@ -170,7 +170,9 @@ class Catalog:
         """Make a durable file part of ``table``; refuses one the catalog already knows."""
         relative = str(path.relative_to(self.location.data_dir / "main" / table))
         with self.calls(f"adding {path.name}"):
-            known = self._rows(f"SELECT 1 FROM {_META}.ducklake_data_file WHERE path = ? LIMIT 1", [relative])
+            known = self._rows(
+                f"SELECT 1 FROM {self._meta}.ducklake_data_file WHERE path = ? LIMIT 1", [relative]
+            )
             if known:
                 raise LakeError(
                     f"{path} is in the catalog already", hint="Adding it again would double its rows"
@@ -183,8 +185,9 @@ class Catalog:
             self.connection.register("wanted_keys", keys)
             try:
                 rows = self._rows(
-                    f"SELECT DISTINCT filename FROM {ALIAS}.{table} SEMI JOIN wanted_keys USING (symbol, session)"
-                    " WHERE session BETWEEN (SELECT min(session) FROM wanted_keys) AND (SELECT max(session) FROM wanted_keys)"
+                    f"SELECT DISTINCT filename FROM {ALIAS}.{table}"
+                    " SEMI JOIN wanted_keys USING (symbol, session) WHERE session BETWEEN"
+                    " (SELECT min(session) FROM wanted_keys) AND (SELECT max(session) FROM wanted_keys)"
                 )
             finally:
                 self.connection.unregister("wanted_keys")
@@ -221,10 +224,10 @@ class Catalog:
     def known_paths(self) -> set[str]:
         """Absolute paths of every file any readable snapshot or a pending clean-up needs."""
         query = (
-            f"SELECT t.table_name, f.path, f.path_is_relative FROM {_META}.ducklake_data_file f"
-            f" JOIN {_META}.ducklake_table t USING (table_id)"
-            f" UNION SELECT t.table_name, f.path, f.path_is_relative FROM {_META}.ducklake_delete_file f"
-            f" JOIN {_META}.ducklake_table t USING (table_id)"
+            f"SELECT t.table_name, f.path, f.path_is_relative FROM {self._meta}.ducklake_data_file f"
+            f" JOIN {self._meta}.ducklake_table t USING (table_id)"
+            f" UNION SELECT t.table_name, f.path, f.path_is_relative FROM {self._meta}.ducklake_delete_file f"
+            f" JOIN {self._meta}.ducklake_table t USING (table_id)"
         )
         with self.calls("listing all files"):
             rows = self._rows(query)
@@ -235,7 +238,7 @@ class Catalog:
         """(table, absolute path, rows, bytes) of every file any readable snapshot needs."""
         query = (
             f"SELECT DISTINCT t.table_name, f.path, f.path_is_relative, f.record_count, f.file_size_bytes"
-            f" FROM {_META}.ducklake_data_file f JOIN {_META}.ducklake_table t USING (table_id)"
+            f" FROM {self._meta}.ducklake_data_file f JOIN {self._meta}.ducklake_table t USING (table_id)"
         )
         with self.calls("listing all files"):
             rows = self._rows(query)
@@ -248,13 +251,13 @@ class Catalog:
         """Rows of each table that still lie in the catalog."""
         with self.calls("counting inlined rows"):
             tables = self._rows(
-                f"SELECT DISTINCT t.table_name, i.table_name FROM {_META}.ducklake_inlined_data_tables i"
-                f" JOIN {_META}.ducklake_table t USING (table_id)"
+                f"SELECT DISTINCT t.table_name, i.table_name FROM {self._meta}.ducklake_inlined_data_tables i"
+                f" JOIN {self._meta}.ducklake_table t USING (table_id)"
             )
             counts: dict[str, int] = {}
             for table, inlined in tables:
-                found = self._rows(f"SELECT count(*) FROM {_META}.{inlined} WHERE end_snapshot IS NULL")[0][0]
-                counts[table] = counts.get(table, 0) + int(found)
+                live = f"SELECT count(*) FROM {self._meta}.{inlined} WHERE end_snapshot IS NULL"
+                counts[table] = counts.get(table, 0) + int(self._rows(live)[0][0])
         return counts
 
     def flush(self, table: str) -> int:
@@ -274,7 +277,8 @@ class Catalog:
         """All readable snapshots, oldest first."""
         with self.calls("listing snapshots"):
             rows = self._rows(
-                f"SELECT snapshot_id, snapshot_time, author, commit_message FROM ducklake_snapshots('{ALIAS}') ORDER BY 1"
+                "SELECT snapshot_id, snapshot_time, author, commit_message"
+                f" FROM ducklake_snapshots('{ALIAS}') ORDER BY 1"
             )
         return [
             Snapshot(int(i), at.astimezone(dt.UTC), author or "", message or "")
@@ -288,7 +292,7 @@ class Catalog:
 
     def calls(self, what: str) -> Any:
         """Name DuckDB's errors inside the block."""
-        return _named(what, secret=self.location.url)
+        return _named(what, secret=self.location.password)
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         return self.connection.execute(sql, list(parameters)).fetchall()
@@ -305,8 +309,8 @@ def _named(what: str, *, secret: str = "") -> Iterator[None]:
         raise
     except (duckdb.Error, OSError) as error:
         text = " ".join(str(error).split())[:400]
-        if secret:  # the connection string may hold a password
-            text = type(error).__name__
+        if secret:
+            text = text.replace(secret, "***")
         if any(sign in str(error).lower() for sign in _FULL):
             raise StorageFailed(
                 f"{what} failed: {text}", hint="Free space on the lake's disk; nothing was published"

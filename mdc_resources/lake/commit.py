@@ -124,8 +124,9 @@ def _check_counts(dataset: Dataset, table: pa.Table, explained: Counts) -> None:
     for symbol, session, count in zip(*columns, strict=True):
         said = explained.get((dataset, PartitionKey(symbol, session)))
         if said != count:
+            claim = "nothing" if said is None else said
             raise DataError(
-                f"{dataset} {symbol} {session} has {count} rows, its coverage says {'nothing' if said is None else said}",
+                f"{dataset} {symbol} {session} has {count} rows, its coverage says {claim}",
                 hint="A batch holds all rows of a partition or none",
             )
 

@@ -76,7 +76,7 @@ def _merge(catalog: Catalog, group: Group) -> CompactReceipt:
         dropped = catalog.drop_files(table, group.paths)
         if not dropped == rows.num_rows == group.rows:
             raise LakeError(
-                f"compacting {table} {group.month} read {rows.num_rows} rows, dropped {dropped}, expected {group.rows}",
+                f"{table} {group.month} has {group.rows} rows; read {rows.num_rows}, dropped {dropped}",
                 hint="Nothing was changed; run mdc lake verify --deep",
             )
         catalog.add_file(table, file.path)

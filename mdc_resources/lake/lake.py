@@ -205,7 +205,8 @@ class Lake:
         if not before:
             raise UsageError(
                 f"the lake cannot be read as of {instant.isoformat()}",
-                hint=f"The oldest readable snapshot is {oldest.snapshot_id}, of {oldest.committed_at.isoformat()}",
+                hint=f"The oldest readable snapshot is {oldest.snapshot_id}, "
+                f"of {oldest.committed_at.isoformat()}",
             )
         return before[-1].snapshot_id
 
@@ -243,7 +244,8 @@ class Lake:
         found = self._catalog.identity()
         if found.get("lake_id") != self._marker.lake_id:
             raise LakeMarkerMissing(
-                f"the marker in {self.root} is of lake {self._marker.lake_id}, the catalog of {found.get('lake_id', 'none')}",
+                f"the marker in {self.root} is of lake {self._marker.lake_id}, "
+                f"the catalog of {found.get('lake_id', 'none')}",
                 hint="Is this the right directory, and lake.catalog_url the right database?",
             )
         if int(found["schema_version"]) > SCHEMA_VERSION:

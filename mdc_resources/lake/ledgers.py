@@ -49,22 +49,22 @@ def _table(name: str, stamp: Stamp, rows: Iterable[tuple[object, ...]]) -> pa.Ta
 def _coverage(row: CoverageRow, stamp: Stamp) -> tuple[object, ...]:
     confirmed = row.basis_confirmed_asof or row.basis_asof
     return (
-        row.dataset.value, row.symbol, row.session, row.state.value, row.reason, row.source, row.basis, row.basis_asof,
-        row.row_count, row.fingerprint, row.attempt, stamp.committed_at, confirmed,
+        row.dataset.value, row.symbol, row.session, row.state.value, row.reason, row.source, row.basis,
+        row.basis_asof, row.row_count, row.fingerprint, row.attempt, stamp.committed_at, confirmed,
     )  # fmt: skip
 
 
 def _fetch(row: Attempt) -> tuple[object, ...]:
     return (
-        row.fetch_id, row.provider, row.dataset.value, ",".join(row.symbols), row.start, row.end, row.url, row.started_at,
-        row.duration_ms, row.status, row.error, row.body_bytes, row.sha256, row.record_id,
+        row.fetch_id, row.provider, row.dataset.value, ",".join(row.symbols), row.start, row.end, row.url,
+        row.started_at, row.duration_ms, row.status, row.error, row.body_bytes, row.sha256, row.record_id,
     )  # fmt: skip
 
 
 def _observation(row: Observation) -> tuple[object, ...]:
     return (
-        row.dataset.value, row.symbol, row.session, row.source, row.row_count, row.first, row.high, row.low, row.last,
-        row.volume, row.basis, row.fingerprint, row.fetch_id,
+        row.dataset.value, row.symbol, row.session, row.source, row.row_count, row.first, row.high, row.low,
+        row.last, row.volume, row.basis, row.fingerprint, row.fetch_id,
     )  # fmt: skip
 
 

@@ -38,6 +38,11 @@ class Location:
         return self.lake_dir / SQLITE_NAME
 
     @property
+    def password(self) -> str:
+        """The password in the URL, to be kept out of messages; empty if there is none."""
+        return unquote(urlsplit(self.url).password or "")
+
+    @property
     def dsn(self) -> str:
         """libpq connection string of a PostgreSQL catalog; raises ConfigError on another URL."""
         return _dsn(self.url)

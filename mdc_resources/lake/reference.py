@@ -14,10 +14,11 @@ _HEAD = f"""# Tables of the lake
 
 Written by `python -m mdc_resources.lake.reference` from `mdc_resources/lake/tables.py`; a test keeps it true.
 
-Schema version {SCHEMA_VERSION}. Instants are UTC. Ledgers are append-only and change only by migration. A reader's
-connection (`mdc query`, `mdc.connect()`) shows the tables under their names, and besides: `coverage` (newest row per
-partition) and `coverage_log` (all rows), `bars_1d` (split-consistent), `bars_1d_raw`, `bars_1d_total` and
-`bars_1d_stored`. The adjusted views add `null_reason`: why a price is NULL.
+Schema version {SCHEMA_VERSION}. Instants are UTC. Ledgers are append-only and change only by migration.
+A reader's connection (`mdc query`, `mdc.connect()`) shows the tables under their names, and besides:
+`coverage` (newest row per partition) and `coverage_log` (all rows), `bars_1d` (split-consistent),
+`bars_1d_raw`, `bars_1d_total` and `bars_1d_stored`. The adjusted views add `null_reason`: why a price
+is NULL.
 """
 
 

@@ -1,7 +1,8 @@
 """Every table of the lake and its DDL: the datasets (from their Arrow schemas) and the ledgers.
 
-The source of ``docs/reference/tables.md``: ``python -m mdc_resources.lake.reference`` rewrites it. Ledgers are append-only. Their columns change only by a migration: a new
-``SCHEMA_VERSION`` and a statement in the catalog's ``migrate``.
+The source of ``docs/reference/tables.md``: ``python -m mdc_resources.lake.reference`` rewrites it.
+Ledgers are append-only. Their columns change only by a migration: a new ``SCHEMA_VERSION`` and a
+statement in the catalog's ``migrate``.
 """
 
 from __future__ import annotations

@@ -117,7 +117,10 @@ def _compare(
 
 def _ledger(catalog: Catalog, dataset: Dataset) -> Expected:
     """Rows and fingerprint of every partition the ledger says has rows."""
-    query = f"SELECT symbol, session, row_count, fingerprint FROM ({NEWEST_COVERAGE}) WHERE dataset = ? AND row_count > 0"
+    query = (
+        f"SELECT symbol, session, row_count, fingerprint FROM ({NEWEST_COVERAGE})"
+        " WHERE dataset = ? AND row_count > 0"
+    )
     table = catalog.query(query, [dataset.value])
     columns = (table.column(name).to_pylist() for name in table.column_names)
     return {

@@ -29,7 +29,6 @@ from mdc_resources.lake.tables import DATASETS, LEDGERS
 if TYPE_CHECKING:
     import duckdb
 
-ADJUSTED = ("bars_1d", "bars_1d_raw", "bars_1d_total")
 _HOLE_DAYS = 5  # a long weekend is four days; a longer silence is not a weekend
 
 NEWEST_COVERAGE = (
@@ -45,13 +44,16 @@ CREATE MACRO mdc_ratio(units, num, den) AS (
         + CASE WHEN 2 * ((abs(units) * num) % den) > den
                  OR (2 * ((abs(units) * num) % den) = den AND ((abs(units) * num) // den) % 2 = 1)
                THEN 1 ELSE 0 END));
+CREATE MACRO mdc_price_units(price) AS
+    CAST(CAST(price AS DECIMAL(27,9)) * CAST(1000000000 AS DECIMAL(10,0)) AS HUGEINT);
+CREATE MACRO mdc_size_units(size) AS CAST(size * CAST(100000000 AS DECIMAL(10,0)) AS HUGEINT);
 CREATE MACRO mdc_price(price, num, den) AS CASE WHEN num = den THEN price ELSE
-    TRY_CAST(TRY_CAST(mdc_ratio(CAST(CAST(price AS DECIMAL(27,9)) * CAST(1000000000 AS DECIMAL(10,0)) AS HUGEINT), num, den) AS DECIMAL(28,0))
+    TRY_CAST(TRY_CAST(mdc_ratio(mdc_price_units(price), num, den) AS DECIMAL(28,0))
              * CAST(0.000000001 AS DECIMAL(10,9)) AS DECIMAL(18,9)) END;
 CREATE MACRO mdc_size(size, num, den) AS CASE WHEN num = den THEN size ELSE
-    TRY_CAST(TRY_CAST(mdc_ratio(CAST(size * CAST(100000000 AS DECIMAL(10,0)) AS HUGEINT), num, den) AS DECIMAL(29,0))
+    TRY_CAST(TRY_CAST(mdc_ratio(mdc_size_units(size), num, den) AS DECIMAL(29,0))
              * CAST(0.00000001 AS DECIMAL(9,8)) AS DECIMAL(28,8)) END;
-CREATE MACRO mdc_divides(price, num, den) AS num = den OR (CAST(CAST(price AS DECIMAL(27,9)) * CAST(1000000000 AS DECIMAL(10,0)) AS HUGEINT) * num) % den = 0;
+CREATE MACRO mdc_divides(price, num, den) AS num = den OR (mdc_price_units(price) * num) % den = 0;
 """
 
 _PRIVATE = {
@@ -69,7 +71,8 @@ _PRIVATE = {
     "_reference": """
         SELECT b.symbol, greatest(max(boundary), coalesce(max(s.newest), max(boundary))) AS reference,
                max(session) AS newest_bar
-        FROM _bars b LEFT JOIN (SELECT symbol, max(ex_date) AS newest FROM _splits GROUP BY symbol) s USING (symbol)
+        FROM _bars b
+        LEFT JOIN (SELECT symbol, max(ex_date) AS newest FROM _splits GROUP BY symbol) s USING (symbol)
         GROUP BY b.symbol""",
     "_covered_actions": f"""
         SELECT symbol, session FROM {ALIAS}.coverage WHERE dataset = 'corporate_actions'
@@ -77,8 +80,8 @@ _PRIVATE = {
                 AND state IN ('present', 'empty')""",
     # First session of the last run of covered sessions without a hole, and the end of that run.
     "_covered_run": f"""
-        SELECT symbol, coalesce(max(session) FILTER (WHERE before IS NULL OR session - before > {_HOLE_DAYS}), min(session))
-                       AS run_start, max(session) AS run_end
+        SELECT symbol, max(session) AS run_end,
+               max(session) FILTER (WHERE before IS NULL OR session - before > {_HOLE_DAYS}) AS run_start
         FROM (SELECT symbol, session, lag(session) OVER (PARTITION BY symbol ORDER BY session) AS before
               FROM _covered_actions)
         GROUP BY symbol""",
@@ -96,8 +99,9 @@ _PRIVATE = {
         FROM _reference r LEFT JOIN _covered_run USING (symbol) LEFT JOIN _uncovered_bar u USING (symbol)""",
 }
 
+_PRICES = ("open", "high", "low", "close")
 _UNCOVERED = "'corporate actions after ' || {date} || ' are not covered'"
-_DIVIDENDS_IN = "'stored with dividends adjusted'"
+_REASON = "CASE WHEN basis = 'split+dividend' THEN 'stored with dividends adjusted' ELSE {uncovered} END"
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -122,22 +126,19 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _columns(*, unknown: str, reason: str, basis: str, asof: str) -> str:
     """Select list of an adjusted view over row ``b`` with factor ``num``/``den``."""
-    prices = ", ".join(
-        f"CASE WHEN NOT ({unknown}) THEN mdc_price({name}, num, den) END AS {name}"
-        for name in ("open", "high", "low", "close")
-    )
-    exact = " AND ".join(f"mdc_divides({name}, num, den)" for name in ("open", "high", "low", "close"))
+    prices = ", ".join(f"CASE WHEN NOT ({unknown}) THEN mdc_price({p}, num, den) END AS {p}" for p in _PRICES)
+    exact = " AND ".join(f"mdc_divides({p}, num, den)" for p in _PRICES)
     return f"""
         SELECT symbol, session, ts, {prices},
                CASE WHEN NOT ({unknown}) THEN mdc_size(volume, den, num) END AS volume, trade_count,
-               CASE WHEN NOT ({unknown}) THEN CASE WHEN num = den THEN vwap ELSE vwap * num / den END END AS vwap,
+               CASE WHEN {unknown} THEN NULL WHEN num = den THEN vwap ELSE vwap * num / den END AS vwap,
                {basis} AS basis, {asof} AS basis_asof, exact AND {exact} AS exact, source,
                CASE WHEN {unknown} THEN {reason} END AS null_reason"""
 
 
 def _split_consistent() -> str:
     unknown = "basis = 'split+dividend' OR (boundary < reference AND boundary < known_from)"
-    reason = f"CASE WHEN basis = 'split+dividend' THEN {_DIVIDENDS_IN} ELSE {_UNCOVERED.format(date='boundary')} END"
+    reason = _REASON.format(uncovered=_UNCOVERED.format(date="boundary"))
     select = _columns(unknown=unknown, reason=reason, basis="'split'", asof="reference")
     return f"""{select}
         FROM (SELECT b.*, a.reference, a.known_from, coalesce(s.num, 1) AS num, coalesce(s.den, 1) AS den
@@ -147,12 +148,13 @@ def _split_consistent() -> str:
 
 def _raw() -> str:
     unknown = "basis = 'split+dividend' OR (session < boundary AND session < known_from)"
-    reason = f"CASE WHEN basis = 'split+dividend' THEN {_DIVIDENDS_IN} ELSE {_UNCOVERED.format(date='session')} END"
+    reason = _REASON.format(uncovered=_UNCOVERED.format(date="session"))
     select = _columns(unknown=unknown, reason=reason, basis="'raw'", asof="basis_asof")
     # What the vendor multiplied in: the splits after the session up to the boundary, undone.
     return f"""{select}
         FROM (SELECT b.*, a.known_from,
-                     coalesce(s.den, 1) // coalesce(k.den, 1) AS num, coalesce(s.num, 1) // coalesce(k.num, 1) AS den
+                     coalesce(s.den, 1) // coalesce(k.den, 1) AS num,
+                     coalesce(s.num, 1) // coalesce(k.num, 1) AS den
               FROM _bars b JOIN _adjustment a USING (symbol)
               ASOF LEFT JOIN _splits s ON b.symbol = s.symbol AND b.session < s.ex_date
               ASOF LEFT JOIN _splits k ON b.symbol = k.symbol AND b.boundary < k.ex_date)"""
@@ -166,15 +168,18 @@ def _dividend_views() -> dict[str, str]:
     """
     return {
         "_dividends": f"""
-            SELECT d.symbol, d.ex_date, sum(d.amount::DOUBLE * coalesce(s.num, 1) / coalesce(s.den, 1)) AS amount
+            SELECT d.symbol, d.ex_date,
+                   sum(d.amount::DOUBLE * coalesce(s.num, 1) / coalesce(s.den, 1)) AS amount
             FROM (SELECT DISTINCT symbol, ex_date, amount,
-                         CASE basis WHEN 'raw' THEN ex_date ELSE greatest(ex_date, known_at::DATE) END AS boundary
+                         CASE basis WHEN 'raw' THEN ex_date
+                                    ELSE greatest(ex_date, known_at::DATE) END AS boundary
                   FROM {ALIAS}.corporate_actions WHERE kind = 'dividend' AND amount > 0) d
             ASOF LEFT JOIN _splits s ON d.symbol = s.symbol AND d.boundary < s.ex_date
             GROUP BY ALL""",
         "_dividend_factors": """
             SELECT symbol, ex_date,
-                   CASE WHEN bool_and(factor IS NOT NULL) OVER later THEN product(factor) OVER later END AS factor
+                   CASE WHEN bool_and(factor IS NOT NULL) OVER later
+                        THEN product(factor) OVER later END AS factor
             FROM (SELECT d.symbol, d.ex_date, 1 - d.amount / nullif(b.close::DOUBLE, 0) AS factor
                   FROM _dividends d ASOF LEFT JOIN bars_1d b ON d.symbol = b.symbol AND d.ex_date > b.session)
             WINDOW later AS (PARTITION BY symbol ORDER BY ex_date DESC)""",
@@ -182,12 +187,11 @@ def _dividend_views() -> dict[str, str]:
 
 
 def _total() -> str:
-    prices = ", ".join(
-        f"CASE WHEN known THEN CASE WHEN factor = 1 THEN {name} ELSE TRY_CAST({name}::DOUBLE * factor AS DECIMAL(18,9)) END END AS {name}"
-        for name in ("open", "high", "low", "close")
-    )
+    scaled = "CASE WHEN factor = 1 THEN {0} ELSE TRY_CAST({0}::DOUBLE * factor AS DECIMAL(18,9)) END"
+    prices = ", ".join(f"CASE WHEN known THEN {scaled.format(p)} END AS {p}" for p in _PRICES)
     return f"""
-        SELECT symbol, session, ts, {prices}, volume, trade_count, CASE WHEN known THEN vwap * factor END AS vwap,
+        SELECT symbol, session, ts, {prices}, volume, trade_count,
+               CASE WHEN known THEN vwap * factor END AS vwap,
                'split+dividend' AS basis, basis_asof, exact AND factor = 1 AS exact, source,
                CASE WHEN NOT known THEN coalesce(null_reason,
                     CASE WHEN factor IS NULL THEN 'the close before a later dividend is not stored'

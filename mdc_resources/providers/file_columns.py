@@ -59,7 +59,7 @@ def bars_of(
     days = instants = None
     if request.dataset is Dataset.BARS_1D:
         days = np.full(rows, NO_DAY, np.int32)
-        for row, value in enumerate(columns["session"].to_pylist()):
+        for row, value in enumerate(_values(columns["session"])):
             try:
                 days[row] = day_of(_date(value, dialect.calendar.tz))
             except (UsageError, ValueError) as error:
@@ -67,7 +67,7 @@ def bars_of(
     else:
         zone = _declared_zone(dialect)
         instants = np.zeros(rows, np.int64)
-        for row, value in enumerate(_micros_safe(columns["ts"]).to_pylist()):
+        for row, value in enumerate(_values(_micros_safe(columns["ts"]))):
             try:
                 instants[row] = _micros(value, zone)
             except (UsageError, ValueError, OverflowError) as error:
@@ -81,7 +81,7 @@ def bars_of(
         counts=_counts(columns["trade_count"], errors) if "trade_count" in columns else None,
         vwap=_doubles(columns["vwap"], errors) if "vwap" in columns else None,
         errors=errors,
-        raw=lambda row: json.dumps({name: str(column[row].as_py()) for name, column in columns.items()}),
+        raw=lambda row: json.dumps({name: str(_value(column[row])) for name, column in columns.items()}),
     )
 
 
@@ -116,7 +116,24 @@ def _texts(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+        return pa.array([None if value is None else str(value) for value in _values(column)], pa.string())
+
+
+def _values(column: pa.Array) -> list[object]:
+    """Python values; one that Python has no value for (the year 50000) as a text that is no date."""
+    try:
+        values: list[object] = column.to_pylist()
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: pa.Scalar) -> object:
+    try:
+        value: object = scalar.as_py()
+    except (OverflowError, ValueError):
+        return f"{scalar.type} out of range"
+    return value
 
 
 def _date(value: object, zone: ZoneInfo) -> dt.date:
@@ -138,7 +155,7 @@ def _declared_zone(dialect: Dialect) -> ZoneInfo | None:
     name = dialect.settings.timezone
     try:
         return ZoneInfo(name) if name else None
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):  # not found is a KeyError of zoneinfo's
         raise ConfigError(
             f"{ascii(name)[:40]} is not a time zone",
             key="providers.files.timezone",

@@ -1,7 +1,8 @@
 """Files in a drop folder: bars of your own, as CSV or Parquet, under a declared mapping.
 
+Coverage    what is in the folder: one file holds all history of one symbol.
 Layout      ``<drop_folder>/<dataset>/<SYMBOL>.csv`` (or ``.parquet`` with ``format = "parquet"``); in a
-            file name ``:`` is written ``=``. One file holds all history of one symbol.
+            file name ``:`` is written ``=``.
 Settings    ``drop_folder`` (an absolute path), ``format``, ``mapping`` (canonical name = your column),
             ``market`` (what the data measure), ``basis`` (raw unless said otherwise), ``timezone``.
 Columns     open, high, low, close; ``session`` for bars_1d, ``ts`` for bars_1m; optionally volume,

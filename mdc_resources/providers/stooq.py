@@ -138,6 +138,7 @@ class Stooq:
             dropped=found.dropped,
             rounded=found.rounded,
             incomplete=tuple((symbol, row.session) for row in broken if row.session),
+            warnings=(f"new columns left out: {', '.join(lines.ignored)!a}",) if lines.ignored else (),
         )
 
 

@@ -77,6 +77,7 @@ class RequestLog:
             latest = list(self.latest)
         return {"total": sum(providers.values()), "providers": providers, "paths": paths, "requests": latest}
 
+
 # Marks invented data, so that a lake of real data refuses it. Recordings are real and carry no mark.
 SYNTHETIC_HEADER = "x-mdc-synthetic"
 

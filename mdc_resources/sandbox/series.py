@@ -90,7 +90,6 @@ def minutes(seed: int, entity: str, session: dt.date, day: Columns, *, count: in
     walk = np.cumsum(noise.bell(key, count)) / count**0.5
     bridge = opened + (closed - opened) * line + 0.45 * (high - low) * (walk - walk[-1] * line)
     close = np.clip(np.rint(bridge), low, high).astype(np.int64)
-    close[-1] = closed
     open_ = np.concatenate([[opened], close[:-1]])
     reach = (
         noise.uniform(noise.key(seed, entity, session.isoformat(), "reach"), 2 * count) * 0.06 * (high - low)

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import threading
 import time
@@ -27,6 +29,19 @@ from mdc_resources.sandbox.replay import Replay
 HOST = "127.0.0.1"
 _START_SECONDS = 10.0
 _STOP_SECONDS = 5.0
+
+
+class _WithoutCutAnswers(logging.Filter):
+    """Drops uvicorn's tracebacks of answers that :meth:`SandboxServer.stop` cut short on purpose."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a cancelled answer and for the count of them."""
+        kind = record.exc_info[0] if record.exc_info else None
+        cut = kind is not None and issubclass(kind, asyncio.CancelledError)
+        return not cut and not record.getMessage().startswith("Cancel ")
+
+
+_QUIET = _WithoutCutAnswers()
 
 
 class SandboxServer:
@@ -145,4 +160,5 @@ class SandboxServer:
             server_header=False,
             timeout_graceful_shutdown=1,
         )
+        logging.getLogger("uvicorn.error").addFilter(_QUIET)  # once: filters are a set
         return uvicorn.Server(config)

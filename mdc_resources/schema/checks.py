@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mdc_resources.domain.datasets import Dataset
+from mdc_resources.domain.errors import DataError
 from mdc_resources.schema.arrow import SCHEMAS
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def failures(dataset: Dataset, table: pa.Table) -> list[Failure]:
 
 
 def _failure(case: Any) -> Failure:
-    if case.index is None or case.index != case.index:  # NaN: the frame as a whole
-        return Failure(-1, f"{case.column}: {case.check}")
+    if case.index is None or case.index != case.index:  # NaN: the frame as a whole, not a row of it
+        raise DataError(f"rows do not have the canonical schema: {case.column}: {case.check}")
     return Failure(int(case.index), str(case.check))
 
 

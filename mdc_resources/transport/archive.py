@@ -11,16 +11,15 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
-import json
 import os
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import urlsplit
 
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
@@ -30,6 +29,7 @@ from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpRespons
 from mdc_resources.domain.time import now
 from mdc_resources.telemetry.masking import mask_bytes, mask_text
 from mdc_resources.transport.addresses import masked_url
+from mdc_resources.transport.archive_index import ArchiveIndex, sync_dir
 from mdc_resources.transport.archive_reader import (
     ArchivedCommit,
     ArchivedExchange,
@@ -53,7 +53,7 @@ class RawArchive:
         self._path = Path()
         self._failed = ""
         self._dir_synced = False
-        self._index: list[str] = []
+        self._index = ArchiveIndex()
         self._lock = threading.Lock()
 
     @classmethod
@@ -127,7 +127,7 @@ class RawArchive:
                 os.fsync(self._file.fileno())
                 if not self._dir_synced:
                     for folder in (self._path.parent, *self._path.parents[1:4]):
-                        _sync_dir(folder)
+                        sync_dir(folder)
                     self._dir_synced = True
             except OSError as error:
                 raise self._fail(error) from None
@@ -139,9 +139,13 @@ class RawArchive:
         try:
             if not self._failed:
                 self.sync()
-                self._write_index()
+                self._index.write(self._path)
+        except OSError as error:
+            raise self._fail(error) from None
         finally:
-            self._file.close()
+            # What a failed write left in the buffer cannot be written now either.
+            with suppress(OSError):
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -184,19 +188,8 @@ class RawArchive:
                 length = file.tell() - offset
             except OSError as error:
                 raise self._fail(error) from None
-            entry = {
-                "url": url,
-                **index,
-                "digest": digest,
-                "offset": offset,
-                "length": length,
-                "id": record_id,
-                "type": kind,
-            }
-            stamp = "".join(c for c in warc_headers["WARC-Date"][:19] if c.isdigit())
-            self._index.append(
-                f"{_sort_key(url)} {stamp} {json.dumps({**entry, 'filename': self._path.name})}"
-            )
+            entry = {"digest": digest, "offset": offset, "length": length, "id": record_id, "type": kind}
+            self._index.add(url, warc_headers["WARC-Date"], {**index, **entry, "filename": self._path.name})
         return record_id
 
     def _opened(self) -> IO[bytes]:
@@ -218,19 +211,6 @@ class RawArchive:
             writer.write_record(writer.create_warcinfo_record(self._path.name, info))
         return self._file
 
-    def _write_index(self) -> None:
-        final = self._path.with_suffix(".cdxj")
-        temporary = final.with_suffix(".cdxj.tmp")
-        try:
-            with temporary.open("w", encoding="ascii") as out:
-                out.writelines(f"{line}\n" for line in sorted(self._index))
-                out.flush()
-                os.fsync(out.fileno())
-            temporary.replace(final)
-            _sync_dir(final.parent)
-        except OSError as error:
-            raise self._fail(error) from None
-
     def _refuse_after_failure(self) -> None:
         if self._failed:
             raise StorageFailed(f"the raw archive {self._path.name} failed before: {self._failed}")
@@ -249,25 +229,5 @@ def _http_head(status: int, headers: Mapping[str, str]) -> StatusAndHeaders:
     return StatusAndHeaders(f"{status} {phrase}", pairs, protocol="HTTP/1.1")
 
 
-def _sort_key(url: str) -> str:
-    """``http://a.b.c:8/x`` -> ``c,b,a:8)/x`` (SURT), the order of CDXJ files; addresses stay as they are."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        return url
-    labels = parts.hostname.split(".")
-    host = parts.hostname if labels[-1].isdigit() else ",".join(reversed(labels))
-    port = f":{parts.port}" if parts.port else ""
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{host}{port}){parts.path or '/'}{query}".replace(" ", "%20").lower()
-
-
 def _warc_date(instant: dt.datetime) -> str:
     return instant.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _sync_dir(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

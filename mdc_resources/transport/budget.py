@@ -147,9 +147,10 @@ class Budgets:
         if key not in self._buckets:
             if not _PROVIDER.fullmatch(provider):
                 raise UsageError(f"{provider[:40]!a} is not the name of a provider")
+            table = f"used_{provider.replace('-', '_')}"
             bucket = SQLiteBucket.init_from_file(
                 _rates(limits),
-                table=f"used_{provider.replace('-', '_')}",
+                table=table,
                 db_path=str(self._path),
                 use_file_lock=True,
             )

@@ -10,10 +10,27 @@ import pytest
 JANUARY = ("--start", "2024-01-02", "--end", "2024-01-31")
 SESSIONS = 21  # XNYS, January 2024: New Year's Day and Martin Luther King's are closed
 OUTCOME_KEYS = {
-    "run_id", "dataset", "expected", "present", "partial", "empty", "missing", "quarantined", "expired", "pending",
-    "busy", "retryable_missing", "fetched", "rows", "requests_sent", "requests_minimum", "failovers", "snapshots",
-    "errors", "seconds",
-}  # fmt: skip
+    "run_id",
+    "dataset",
+    "expected",
+    "present",
+    "partial",
+    "empty",
+    "missing",
+    "quarantined",
+    "expired",
+    "pending",
+    "busy",
+    "retryable_missing",
+    "fetched",
+    "rows",
+    "requests_sent",
+    "requests_minimum",
+    "failovers",
+    "snapshots",
+    "errors",
+    "seconds",
+}
 
 
 def present(mdc, *words):
@@ -94,7 +111,10 @@ def test_years_end_today(mdc):
 def test_one_provider_by_name(mdc):
     """No failover, and its name in the data."""
     assert mdc("backfill", "AAPL", *JANUARY, "--provider", "stooq", "--direct").code == 0
-    assert mdc("query", "SELECT DISTINCT source FROM bars_1d", "--format", "csv").out == "source\nsandbox:stooq\n"
+    assert (
+        mdc("query", "SELECT DISTINCT source FROM bars_1d", "--format", "csv").out
+        == "source\nsandbox:stooq\n"
+    )
 
 
 @pytest.mark.parametrize(

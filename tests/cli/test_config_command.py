@@ -32,7 +32,7 @@ def test_show_never_prints_a_secret(mdc, monkeypatch):
     """Not from the environment, not from .env, not from inside a URL."""
     monkeypatch.setenv("ALPACA_SECRET_KEY", CANARY)
     (mdc.root / ".env").open("a").write(f"OTHER_TOKEN={CANARY}\n")
-    mdc.edit("[universes.us]", f'[universes.us]\n# x\n')
+    mdc.edit("[universes.us]", "[universes.us]\n# x\n")
     mdc.edit('root = "lake"', f'root = "lake"\ncatalog_url = "postgresql+psycopg2://me:{CANARY}@host/db"')
     for words in (["show"], ["show", "--origin"], ["show", "--json"], ["check"], ["check", "--json"]):
         ran = mdc("config", *words)
@@ -54,7 +54,19 @@ def test_show_never_prints_a_secret(mdc, monkeypatch):
         ("shards = 1 ", "shards = 0 ", "shards"),
         ("port = 3333", "port = 99999", "dagster.port"),
     ],
-    ids=["typo", "type", "bound", "section", "provider-key", "section-twice", "key-twice", "duration", "enum", "shards", "port"],
+    ids=[
+        "typo",
+        "type",
+        "bound",
+        "section",
+        "provider-key",
+        "section-twice",
+        "key-twice",
+        "duration",
+        "enum",
+        "shards",
+        "port",
+    ],
 )
 def test_a_wrong_setting_stops_every_command_and_names_the_key(mdc, old, new, said):
     """Exit 2 for all of them; nothing is fetched."""

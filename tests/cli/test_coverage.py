@@ -41,7 +41,7 @@ def test_the_states_add_up_to_expected(stocked):
 def test_the_default_range_starts_with_the_universe(stocked):
     """2010-01-04 is the first session expected of each symbol."""
     gaps = coverage(stocked)["gaps"]
-    assert [gap["start"] for gap in gaps if gap["symbol"] == "AAPL"][0] == "2010-01-04"
+    assert next(gap["start"] for gap in gaps if gap["symbol"] == "AAPL") == "2010-01-04"
 
 
 def test_without_symbols_everything_is_zero(mdc):
@@ -70,7 +70,17 @@ def test_universes_with_their_own_start_and_calendar_are_summed(stocked_copy):
 
 def test_a_person_gets_a_table(stocked):
     """Counts and gaps, exit 0."""
-    ran = stocked("coverage", "--dataset", "bars_1d", "--symbols", "AAPL", "--start", "2024-01-30", "--end", "2024-02-05")
+    ran = stocked(
+        "coverage",
+        "--dataset",
+        "bars_1d",
+        "--symbols",
+        "AAPL",
+        "--start",
+        "2024-01-30",
+        "--end",
+        "2024-02-05",
+    )
     assert ran.code == 0
     assert "expected" in ran.out
     assert "2024-02-01" in ran.out

@@ -12,7 +12,18 @@ from typer.testing import CliRunner
 from mdc_resources.cli.main import Root, app
 from tests.cli.running import run_process
 
-HEAVY = ("pandas", "duckdb", "dagster", "pyarrow", "exchange_calendars", "pandera", "numpy", "sqlalchemy", "rich", "structlog")
+HEAVY = (
+    "pandas",
+    "duckdb",
+    "dagster",
+    "pyarrow",
+    "exchange_calendars",
+    "pandera",
+    "numpy",
+    "sqlalchemy",
+    "rich",
+    "structlog",
+)
 
 
 def test_help_takes_under_three_tenths_of_a_second():

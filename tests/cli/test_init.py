@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -28,7 +29,15 @@ def mode_of(path):
 
 def test_a_new_home_has_everything_and_passes_its_own_checks(pristine):
     """Config, secrets file, lake with marker, Dagster instance; `config check` is content."""
-    for name in ("mdc.toml", ".env", "lake/MARKER", "lake/catalog.sqlite", "dagster_home/dagster.yaml", "raw", "state"):
+    for name in (
+        "mdc.toml",
+        ".env",
+        "lake/MARKER",
+        "lake/catalog.sqlite",
+        "dagster_home/dagster.yaml",
+        "raw",
+        "state",
+    ):
         assert (pristine / name).exists(), name
     checked = CliRunner().invoke(app, ["--config", str(pristine), "config", "check"])
     assert checked.exit_code == 0, checked.output
@@ -54,7 +63,7 @@ def test_env_names_an_absolute_dagster_home(pristine):
     from dotenv import dotenv_values
 
     named = dotenv_values(pristine / ".env")["DAGSTER_HOME"]
-    assert os.path.isabs(named)
+    assert Path(named).is_absolute()
     assert named == str(pristine / "dagster_home")
 
 
@@ -85,11 +94,15 @@ def test_running_it_again_changes_nothing(pristine, tmp_path):
     first = tmp_path / "home"
     init(first, "--sandbox")
     (first / "mdc.toml").write_text((first / "mdc.toml").read_text() + "\n# mine\n")
-    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file() and "catalog" not in path.name}
+    before = {
+        path: path.read_bytes() for path in first.rglob("*") if path.is_file() and "catalog" not in path.name
+    }
     again = init(first, "--sandbox", "--json")
     assert again.exit_code == 0
     assert all(step["existed"] for step in json.loads(again.stdout)["steps"])
-    after = {path: path.read_bytes() for path in first.rglob("*") if path.is_file() and "catalog" not in path.name}
+    after = {
+        path: path.read_bytes() for path in first.rglob("*") if path.is_file() and "catalog" not in path.name
+    }
     assert {p: c for p, c in after.items() if p in before} == before
 
 

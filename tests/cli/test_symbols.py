@@ -160,7 +160,7 @@ def test_grow_refuses_a_file_it_cannot_edit_safely(mdc):
     """An inline table is left alone, and the message says what to write."""
     text = mdc.toml.read_text()
     start, end = text.index("[universes.us]"), text.index("[datasets.bars_1d]")
-    mdc.toml.write_text('universes = { us = { shards = 1 } }\n' + text[:start] + text[end:])
+    mdc.toml.write_text("universes = { us = { shards = 1 } }\n" + text[:start] + text[end:])
     before = mdc.toml.read_bytes()
     ran = mdc("universe", "grow", "us")
     assert ran.code in (2, 70)

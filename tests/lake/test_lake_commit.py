@@ -26,7 +26,9 @@ def test_committed_rows_read_back_exactly(lake: Lake) -> None:
     table = table.set_column(
         table.schema.get_field_index("volume"),
         table.schema.field("volume"),
-        pa.array([Decimal("99999999999999999999.12345678"), None, Decimal("0.00000001")], pa.decimal128(28, 8)),
+        pa.array(
+            [Decimal("99999999999999999999.12345678"), None, Decimal("0.00000001")], pa.decimal128(28, 8)
+        ),
     )
     lake.commit(batch(table))
     found = lake.connect().execute("FROM bars_1m ORDER BY ts").to_arrow_table()
@@ -80,7 +82,9 @@ def test_newest_coverage_wins(lake: Lake) -> None:
     lake.commit(batch(bars("AAPL", [day(0)])))
     rows = lake.coverage(MINUTES).to_pylist()
     assert [(row["state"], row["row_count"]) for row in rows] == [("present", 3)]
-    assert lake.connect().execute("SELECT state, reason FROM coverage_log ORDER BY commit_seq").fetchall() == [
+    assert lake.connect().execute(
+        "SELECT state, reason FROM coverage_log ORDER BY commit_seq"
+    ).fetchall() == [
         ("quarantined", "high < low"),
         ("present", ""),
     ]
@@ -112,7 +116,14 @@ def test_confirmed_content_changes_only_the_verification(lake: Lake) -> None:
 def test_all_ledgers_take_their_rows(lake: Lake) -> None:
     """Fetches, observations, quarantine and incidents land with the commit that explains them."""
     observed = Observation(
-        MINUTES, Symbol("AAPL"), day(0), "yahoo", 3, high=Decimal("101.5"), volume=Decimal(7), fetch_id="fetch-1"
+        MINUTES,
+        Symbol("AAPL"),
+        day(0),
+        "yahoo",
+        3,
+        high=Decimal("101.5"),
+        volume=Decimal(7),
+        fetch_id="fetch-1",
     )
     refused = QuarantineRow(MINUTES, None, None, "yahoo", "not json", "<html>" + "x" * 5000)
     outage = Incident("outage", "yahoo answered 503 for an hour", FETCHED, provider="yahoo")
@@ -126,12 +137,16 @@ def test_all_ledgers_take_their_rows(lake: Lake) -> None:
         )
     )
     reader = lake.connect()
-    fetches = reader.execute("SELECT fetch_id, symbols, status, error FROM fetches ORDER BY fetch_id").fetchall()
+    fetches = reader.execute(
+        "SELECT fetch_id, symbols, status, error FROM fetches ORDER BY fetch_id"
+    ).fetchall()
     assert fetches == [("fetch-1", "AAPL,MSFT", 200, ""), ("fetch-2", "AAPL,MSFT", None, "timeout")]
     assert reader.execute("SELECT source, high, low, volume FROM observations").fetchall() == [
         ("yahoo", Decimal("101.500000000"), None, Decimal("7.00000000"))
     ]
-    assert reader.execute("SELECT length(raw), symbol, attempt FROM quarantine").fetchall() == [(2000, None, 1)]
+    assert reader.execute("SELECT length(raw), symbol, attempt FROM quarantine").fetchall() == [
+        (2000, None, 1)
+    ]
     assert reader.execute("SELECT commit_seq, kind, ended_at FROM incidents").fetchall() == [
         (receipt.snapshot_id, "outage", None)
     ]
@@ -273,6 +288,11 @@ def test_a_file_cannot_enter_the_catalog_twice(lake: Lake) -> None:
 def test_hostile_text_is_data(lake: Lake) -> None:
     """Quotes, newlines and SQL in ledger texts are stored as they are."""
     nasty = "'); DROP TABLE coverage; --\n\x1b[31m"
-    lake.commit(batch(coverage=[CoverageRow(MINUTES, Symbol("AAPL"), day(0), PartitionState.EMPTY, reason=nasty)], run_id=nasty))
+    lake.commit(
+        batch(
+            coverage=[CoverageRow(MINUTES, Symbol("AAPL"), day(0), PartitionState.EMPTY, reason=nasty)],
+            run_id=nasty,
+        )
+    )
     assert lake.coverage(MINUTES).column("reason").to_pylist() == [nasty]
     assert lake.snapshots()[-1].run_id == nasty

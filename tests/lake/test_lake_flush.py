@@ -40,7 +40,9 @@ def test_flushed_files_are_sorted_and_compressed(lake: Lake) -> None:
     lake.flush()
     (path,) = (lake.root / "data" / "main" / "coverage").rglob("*.parquet")
     rows = pq.read_table(path, columns=["symbol", "session"]).to_pylist()
-    assert [(row["symbol"], row["session"]) for row in rows] == sorted((r["symbol"], r["session"]) for r in rows)
+    assert [(row["symbol"], row["session"]) for row in rows] == sorted(
+        (r["symbol"], r["session"]) for r in rows
+    )
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
 
 

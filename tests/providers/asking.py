@@ -68,7 +68,9 @@ def decode(
     return found.decode(request, dialect, sent or found.plan(request, dialect), respond(body, status))
 
 
-def refusal(request: FetchRequest, body: bytes | str | object, *, status: int = 200, **settings: Any) -> ProviderError:
+def refusal(
+    request: FetchRequest, body: bytes | str | object, *, status: int = 200, **settings: Any
+) -> ProviderError:
     """The error that decoding ``body`` must raise."""
     try:
         page = decode(request, body, status=status, **settings)
@@ -140,7 +142,10 @@ def bar(t: str, close: float | str = 100.5, **more: Any) -> dict[str, Any]:
 
 def bars_page(token: str | None = None, **groups: Any) -> dict[str, Any]:
     """An Alpaca page; ``BRK_B`` stands for ``BRK.B``."""
-    return {"bars": {name.replace("_", "."): group for name, group in groups.items()}, "next_page_token": token}
+    return {
+        "bars": {name.replace("_", "."): group for name, group in groups.items()},
+        "next_page_token": token,
+    }
 
 
 def midnight(session: dt.date) -> str:

@@ -79,7 +79,10 @@ def test_credentials_are_named_and_never_carried() -> None:
     """Headers are paired with the names of their secrets, which settings may change."""
     plan = PROVIDER.plan
     default = plan(want("alpaca", "AAPL"), dialect_of("alpaca"))
-    assert dict(default.auth) == {"APCA-API-KEY-ID": "ALPACA_KEY_ID", "APCA-API-SECRET-KEY": "ALPACA_SECRET_KEY"}
+    assert dict(default.auth) == {
+        "APCA-API-KEY-ID": "ALPACA_KEY_ID",
+        "APCA-API-SECRET-KEY": "ALPACA_SECRET_KEY",
+    }
     named = plan(want("alpaca", "AAPL"), dialect_of("alpaca", key_env="MY_ID", secret_env="MY_SECRET"))
     assert dict(named.auth) == {"APCA-API-KEY-ID": "MY_ID", "APCA-API-SECRET-KEY": "MY_SECRET"}
     assert default.headers == default.query_auth == ()
@@ -164,7 +167,9 @@ def test_old_bodies_have_no_statistics() -> None:
     assert (row["trade_count"], row["vwap"]) == (None, None)
 
 
-@pytest.mark.parametrize("body", [{"bars": {}, "next_page_token": None}, {"bars": None}, bars_page(AAPL=None), bars_page(AAPL=[])])
+@pytest.mark.parametrize(
+    "body", [{"bars": {}, "next_page_token": None}, {"bars": None}, bars_page(AAPL=None), bars_page(AAPL=[])]
+)
 def test_nothing_in_the_range_is_an_empty_page(body: object) -> None:
     """An empty object, null and an empty list all mean: no bars."""
     page = decode(want("alpaca", "AAPL"), body)
@@ -190,7 +195,9 @@ def test_a_token_that_repeats_itself_is_refused() -> None:
     sent = decode(want("alpaca", "AAPL"), bars_page("t1", AAPL=[])).next
     found = PROVIDER
     with pytest.raises(PayloadError, match="a loop"):
-        found.decode(want("alpaca", "AAPL"), dialect_of("alpaca"), sent or _never(), respond(bars_page("t1", AAPL=[])))
+        found.decode(
+            want("alpaca", "AAPL"), dialect_of("alpaca"), sent or _never(), respond(bars_page("t1", AAPL=[]))
+        )
 
 
 def _never() -> Any:
@@ -208,7 +215,10 @@ def test_extended_hours_are_dropped_and_counted() -> None:
     """Minutes before the open and from the close on are not of the regular session."""
     stamps = ["2024-03-08T14:29:00Z", "2024-03-08T14:30:00Z", "2024-03-08T20:59:00Z", "2024-03-08T21:00:00Z"]
     page = decode(want("alpaca", "AAPL", dataset=MINUTES), bars_page(AAPL=[bar(stamp) for stamp in stamps]))
-    assert [ts.strftime("%H:%M") for ts in page.tables[MINUTES].column("ts").to_pylist()] == ["14:30", "20:59"]
+    assert [ts.strftime("%H:%M") for ts in page.tables[MINUTES].column("ts").to_pylist()] == [
+        "14:30",
+        "20:59",
+    ]
     assert page.dropped == 2
 
 
@@ -223,7 +233,9 @@ def test_identical_rows_collapse_and_contradicting_ones_are_rejected() -> None:
     group = [*_week(), _week()[0], bar(midnight(WEEK[1]), 7)]
     page = decode(want("alpaca", "AAPL"), bars_page(AAPL=group))
     assert page.tables[Dataset.BARS_1D].column("session").to_pylist() == [WEEK[0], *WEEK[2:]]
-    assert [(wrong.session, wrong.reason) for wrong in page.rejected] == [(WEEK[1], "2 rows for one bar disagree")] * 2
+    assert [(wrong.session, wrong.reason) for wrong in page.rejected] == [
+        (WEEK[1], "2 rows for one bar disagree")
+    ] * 2
 
 
 @pytest.mark.parametrize("bad", [None, 1.12345678912], ids=["fast reader", "slow reader"])
@@ -266,7 +278,10 @@ def test_one_bad_value_costs_one_row(literal: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "literal"),
-    [("n", "1.5"), ("n", '"7"'), ("n", "1e30"), ("vw", '"x"'), ("vw", "NaN"), ("t", "5"), ("t", '"2024-03-06"'), ("t", '"2024-03-06T05:00:00"'), ("t", "null")],
+    [
+        ("n", "1.5"), ("n", '"7"'), ("n", "1e30"), ("vw", '"x"'), ("vw", "NaN"),
+        ("t", "5"), ("t", '"2024-03-06"'), ("t", '"2024-03-06T05:00:00"'), ("t", "null"),
+    ],
 )  # fmt: skip
 def test_a_bad_statistic_or_time_rejects_its_row(key: str, literal: str) -> None:
     """Counts must be whole, times must carry a zone."""
@@ -292,8 +307,10 @@ def test_a_whole_count_may_come_with_an_exponent() -> None:
 
 def test_the_slow_reader_reads_like_the_fast_one() -> None:
     """One bad row changes no other row of the page."""
-    group = [bar(midnight(day), 34.099998474121094 if at else 1.5, v=63896155.5) for at, day in enumerate(WEEK)]
-    group = [{**row, **{key: 34.0999 + at for key in "ohlc"}} for at, row in enumerate(group)]
+    group = [
+        bar(midnight(day), 34.099998474121094 if at else 1.5, v=63896155.5) for at, day in enumerate(WEEK)
+    ]
+    group = [{**row, **dict.fromkeys("ohlc", 34.0999 + at)} for at, row in enumerate(group)]
     fast = decode(want("alpaca", "AAPL", "IBM"), bars_page(AAPL=group, IBM=[]))
     slow = decode(want("alpaca", "AAPL", "IBM"), bars_page(AAPL=group, IBM=[None]))
     assert fast.tables[Dataset.BARS_1D].equals(slow.tables[Dataset.BARS_1D])

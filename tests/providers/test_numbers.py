@@ -50,7 +50,10 @@ def test_text_is_taken_exactly(text: str, value: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " 1", "1 ", "1,5", "1.234,50", "1_0", "0x10", "NaN", "nan", "Infinity", "-inf", "١٢", "1.2.3", "e5", "1e", "--1", "=1+1", "1" * 101],
+    [
+        "", " 1", "1 ", "1,5", "1.234,50", "1_0", "0x10", "NaN", "nan", "Infinity", "-inf", "١٢", "1.2.3",
+        "e5", "1e", "--1", "=1+1", "1" * 101,
+    ],
 )  # fmt: skip
 @pytest.mark.parametrize("derived", [False, True], ids=["quoted", "derived"])
 def test_what_is_no_plain_number_is_an_error_of_its_row(text: str, derived: bool) -> None:
@@ -105,7 +108,9 @@ def test_sizes_have_eight_decimals_and_twenty_digits() -> None:
     assert _read("0.000000001", kind=SIZE).errors
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-999999999, max_value=999999999))
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-999999999, max_value=999999999)
+)
 def test_any_price_that_fits_round_trips(value: Decimal) -> None:
     """Reading the text of a decimal gives that decimal."""
     assert _read(str(value)).values[0].as_py() == value

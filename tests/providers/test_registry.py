@@ -68,7 +68,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> Non
 def test_a_provider_that_cannot_be_imported_names_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken plug-in is an error that says which, not a missing provider."""
     _installed(monkeypatch, ("acme", "no_such_package.acme:PROVIDER"))
-    with pytest.raises(ConfigError, match="'acme' \\(no_such_package.acme:PROVIDER\\) cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"'acme' \(no_such_package\.acme:PROVIDER\) cannot be loaded"):
         registry.provider("acme")
 
 

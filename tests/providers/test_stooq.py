@@ -91,7 +91,9 @@ def test_a_currency_has_no_volume() -> None:
 
 def test_an_unknown_column_is_left_out() -> None:
     """A new column of the vendor disturbs nothing."""
-    body = csv_of(*((*line, 0) for line in LINES), header=("Date", "Open", "High", "Low", "Close", "Volume", "OpenInt"))
+    body = csv_of(
+        *((*line, 0) for line in LINES), header=("Date", "Open", "High", "Low", "Close", "Volume", "OpenInt")
+    )
     assert prices(decode(want("stooq", "AAPL"), body), "open") == ["10", "11", "12", "13", "14"]
 
 
@@ -108,7 +110,9 @@ def test_adjusted_numbers_that_do_not_fit_are_rounded_and_flagged() -> None:
 @pytest.mark.parametrize("value", ["1,234.50", "n/a", "NaN", "=cmd()", "12\u00a0", "1e400"])
 def test_one_bad_value_costs_one_row(value: str) -> None:
     """Whatever stands where a price belongs, the other rows are stored."""
-    page = decode(want("stooq", "AAPL"), csv_of(*LINES).replace("\r\n2024-03-06,12,", f'\r\n2024-03-06,{value},'))
+    page = decode(
+        want("stooq", "AAPL"), csv_of(*LINES).replace("\r\n2024-03-06,12,", f"\r\n2024-03-06,{value},")
+    )
     assert len(rows(page)) == 4
     assert page.rejected[0].symbol == "AAPL"
 
@@ -163,7 +167,9 @@ def test_the_order_of_lines_does_not_matter(seed: int) -> None:
     """Shuffled lines give the same page."""
     lines = [*LINES, (WEEK[1], 1, 1, 1, 1, 1), (WEEK[2], "x", 1, 1, 1, 1)]
     shuffled = random.Random(seed).sample(lines, len(lines))
-    assert same(decode(want("stooq", "AAPL"), csv_of(*lines)), decode(want("stooq", "AAPL"), csv_of(*shuffled)))
+    assert same(
+        decode(want("stooq", "AAPL"), csv_of(*lines)), decode(want("stooq", "AAPL"), csv_of(*shuffled))
+    )
 
 
 def test_nonsense_prices_pass_through_for_the_rules_to_judge() -> None:

@@ -257,7 +257,9 @@ def test_contradicting_repetitions_are_both_rejected() -> None:
     stamps = [opened(day) for day in (*WEEK, MONDAY)]
     page = decode(want("yahoo", "AAPL"), chart(stamps=stamps, close=[1, 2, 3, 4, 5, 6]))
     assert prices(page) == ["2", "3", "4", "5"]
-    assert [(wrong.session, wrong.reason) for wrong in page.rejected] == [(MONDAY, "2 rows for one bar disagree")] * 2
+    assert [(wrong.session, wrong.reason) for wrong in page.rejected] == [
+        (MONDAY, "2 rows for one bar disagree")
+    ] * 2
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -287,7 +289,9 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
 )
 def test_one_bad_value_costs_one_row(literal: str, reason: str) -> None:
     """NaN, text and overflow reject their row; the other four are stored."""
-    body = json.dumps(chart(close=[1, 2, 103.5, 4, 5], high=[9] * 5, open=[9] * 5, low=[9] * 5)).replace("103.5", literal)
+    body = json.dumps(chart(close=[1, 2, 103.5, 4, 5], high=[9] * 5, open=[9] * 5, low=[9] * 5)).replace(
+        "103.5", literal
+    )
     page = decode(want("yahoo", "AAPL"), body)
     assert prices(page) == ["1", "2", "4", "5"]
     (wrong,) = page.rejected
@@ -306,7 +310,9 @@ def test_the_slow_reader_reads_like_the_fast_one() -> None:
     assert fast.rounded == slow.rounded > 0
 
 
-@pytest.mark.parametrize("stamp", [opened(MONDAY) * 1000, opened(MONDAY) * 10**9, "1709562600", 1.5, None, True])
+@pytest.mark.parametrize(
+    "stamp", [opened(MONDAY) * 1000, opened(MONDAY) * 10**9, "1709562600", 1.5, None, True]
+)
 def test_a_timestamp_that_is_not_in_seconds_is_rejected(stamp: object) -> None:
     """Milliseconds, text and the like are not guessed at."""
     stamps = [stamp, *(opened(day) for day in WEEK[1:])]
@@ -317,7 +323,9 @@ def test_a_timestamp_that_is_not_in_seconds_is_rejected(stamp: object) -> None:
 
 def test_nonsense_prices_pass_through_for_the_rules_to_judge() -> None:
     """High below low, zero and negative numbers are data here; the archive's rules judge them."""
-    page = decode(want("yahoo", "AAPL"), chart(high=[1] * 5, low=[9] * 5, close=[0, -1, 2, 3, 4], volume=[-5] * 5))
+    page = decode(
+        want("yahoo", "AAPL"), chart(high=[1] * 5, low=[9] * 5, close=[0, -1, 2, 3, 4], volume=[-5] * 5)
+    )
     assert len(rows(page)) == 5
     assert (rows(page)[1]["close"], rows(page)[0]["volume"]) == (Decimal(-1), Decimal(-5))
 
@@ -364,21 +372,29 @@ def test_splits_and_dividends_come_with_the_chart(dataset: Dataset) -> None:
     assert (dividend["kind"], dividend["ex_date"], dividend["amount"], dividend["currency"]) == (
         "dividend", WEEK[1], Decimal("0.56"), "USD",
     )  # fmt: skip
-    assert (split["kind"], split["session"], split["ratio_to"], split["ratio_from"]) == ("split", WEEK[3], 4, 1)
+    assert (split["kind"], split["session"], split["ratio_to"], split["ratio_from"]) == (
+        "split",
+        WEEK[3],
+        4,
+        1,
+    )
     assert {row["basis"] for row in (dividend, split)} == {Basis.SPLIT}
     assert {row["known_at"] for row in (dividend, split)} == {RECEIVED}
     assert (Dataset.BARS_1D in page.tables) == (dataset is Dataset.BARS_1D)
 
 
 @pytest.mark.parametrize(
-    ("numerator", "denominator", "ratio"), [(3, 2, (3, 2)), (1.5, 1, (3, 2)), (1, 8, (1, 8)), (10, 10, (1, 1))]
+    ("numerator", "denominator", "ratio"),
+    [(3, 2, (3, 2)), (1.5, 1, (3, 2)), (1, 8, (1, 8)), (10, 10, (1, 1))],
 )
 def test_ratios_become_two_integers_in_lowest_terms(
     numerator: float, denominator: float, ratio: tuple[int, int]
 ) -> None:
     """1.5:1 and 3:2 are the same split."""
     event = {"date": opened(MONDAY), "numerator": numerator, "denominator": denominator}
-    (row,) = rows(decode(want("yahoo", "AAPL", dataset=ACTIONS), chart(events={"splits": {"1": event}})), ACTIONS)
+    (row,) = rows(
+        decode(want("yahoo", "AAPL", dataset=ACTIONS), chart(events={"splits": {"1": event}})), ACTIONS
+    )
     assert Fraction(row["ratio_to"], row["ratio_from"]) == Fraction(*ratio)
 
 
@@ -447,7 +463,11 @@ def _error(code: str, description: str) -> dict[str, Any]:
         (404, "nothing here", UnknownSymbol),
         (400, _error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"), OutOfRange),
         (422, _error("Unprocessable Entity", "1m data not available for startDate=1"), OutOfRange),
-        (422, _error("Unprocessable Entity", "The requested range must be within the last 30 days."), OutOfRange),
+        (
+            422,
+            _error("Unprocessable Entity", "The requested range must be within the last 30 days."),
+            OutOfRange,
+        ),
         (400, _error("Bad Request", "Invalid input - interval=1q"), PayloadError),
         (302, "moved", PayloadError),
         (200, "Too Many Requests\r\n", RateLimited),

@@ -10,7 +10,7 @@ import pytest
 
 from mdc_resources.sandbox.market import Market
 from mdc_resources.sandbox.server import SandboxServer
-from tests.sandbox.asking import KEYS, NOW, Params, epoch
+from tests.sandbox.asking import KEYS, NOW, Fault, Params, epoch
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +73,16 @@ def csv(client: httpx.Client) -> Callable[..., httpx.Response]:
         return client.get("/stooq/q/d/l/", params={"s": symbol, "i": "d"} | dates | params)
 
     return ask
+
+
+@pytest.fixture
+def fault(client: httpx.Client) -> Fault:
+    """Set a fault over HTTP; returns the rule as the server tells it."""
+
+    def post(provider: str, kind: str, **more: Any) -> dict[str, Any]:
+        answer = client.post("/_sandbox/faults", json={"provider": provider, "kind": kind, **more})
+        assert answer.status_code == 201, answer.text
+        rule: dict[str, Any] = answer.json()
+        return rule
+
+    return post

@@ -154,14 +154,14 @@ def test_status_lists_claims_in_force(state: State, keys: Keys) -> None:
 
 
 def test_ten_thousand_keys_are_quick(state: State, keys: Keys) -> None:
-    """Claiming and refusing 10,000 keys take under two seconds each, on a busy machine."""
+    """Claiming and refusing 10,000 keys cost well under a second of our time each."""
     many = keys(10_000, symbols=40)
     took = []
     for _ in range(2):
-        began = time.perf_counter()
+        began = time.process_time()
         state.claim(Dataset.BARS_1D, many, ttl=HOUR)
-        took.append(time.perf_counter() - began)
-    assert max(took) < 2.0, took
+        took.append(time.process_time() - began)
+    assert max(took) < 1.0, took
     assert sum(row.keys for row in state.claims()) == 10_000
 
 
@@ -169,7 +169,7 @@ def _claim_and_report(
     config_file: str, wanted: list[PartitionKey], gate: Any, answers: Any, hold: Any
 ) -> None:
     with State.open(config.load(Path(config_file), environ={})) as opened:
-        gate.wait(30)
+        gate.wait(60)
         claim = opened.claim(Dataset.BARS_1D, wanted, ttl=HOUR)
         answers.put((os.getpid(), claim.granted))
         hold.wait(60)
@@ -180,12 +180,11 @@ def test_processes_claiming_at_once_get_disjoint_keys(
 ) -> None:
     """Three processes that want the same 2,500 partitions at the same moment never share one."""
     context = mp.get_context("spawn")
-    gate, hold, answers = context.Event(), context.Event(), context.Queue()
+    gate, hold, answers = context.Barrier(3), context.Event(), context.Queue()
     wanted = keys(2500)
     for shift in (0, 500, 1000):
         mine = wanted[shift:] + wanted[:shift]
         spawn(_claim_and_report, str(home.config_file), mine, gate, answers, hold)
-    gate.set()
     granted = [answers.get(timeout=60)[1] for _ in range(3)]
     hold.set()
     together = [key for keys_of_one in granted for key in keys_of_one]
@@ -196,9 +195,8 @@ def test_processes_claiming_at_once_get_disjoint_keys(
 def test_kill_nine_frees_the_claims(home: Home, keys: Keys, spawn: Callable[..., mp.Process]) -> None:
     """What a killed process held is granted to the next one, long before it would expire."""
     context = mp.get_context("spawn")
-    gate, hold, answers = context.Event(), context.Event(), context.Queue()
+    gate, hold, answers = context.Barrier(1), context.Event(), context.Queue()
     process = spawn(_claim_and_report, str(home.config_file), keys(100), gate, answers, hold)
-    gate.set()
     answers.get(timeout=60)
     with State.open(home) as opened:
         assert len(opened.claim(Dataset.BARS_1D, keys(100), ttl=HOUR).busy) == 100
@@ -212,9 +210,8 @@ def test_a_killed_owner_that_nobody_reaped_is_dead(
 ) -> None:
     """A zombie entry in the process table keeps its pid and start time, but holds no claim."""
     context = mp.get_context("spawn")
-    gate, hold, answers = context.Event(), context.Event(), context.Queue()
+    gate, hold, answers = context.Barrier(1), context.Event(), context.Queue()
     process = spawn(_claim_and_report, str(sqlite_home.config_file), keys(5), gate, answers, hold)
-    gate.set()
     pid, _ = answers.get(timeout=60)
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():

@@ -18,7 +18,7 @@ from mdc_resources.state import engine as module
 
 
 def _open(config_file: str, gate: Any, answers: Any) -> None:
-    gate.wait(30)
+    gate.wait(60)
     try:
         with State.open(config.load(Path(config_file), environ={})) as opened:
             answers.put(len(opened.members()))
@@ -29,10 +29,9 @@ def _open(config_file: str, gate: Any, answers: Any) -> None:
 def test_many_may_open_a_new_state_at_once(home: Home, spawn: Callable[..., mp.Process]) -> None:
     """Four processes that find no tables make them once."""
     context = mp.get_context("spawn")
-    gate, answers = context.Event(), context.Queue()
+    gate, answers = context.Barrier(4), context.Queue()
     for _ in range(4):
         spawn(_open, str(home.config_file), gate, answers)
-    gate.set()
     assert [answers.get(timeout=60) for _ in range(4)] == [0, 0, 0, 0]
 
 

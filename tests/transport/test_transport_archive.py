@@ -18,6 +18,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from mdc_resources.domain.errors import DataError, StorageFailed, UsageError
 from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpResponse
+from mdc_resources.telemetry import register_secret
 from mdc_resources.transport import archive as module
 from mdc_resources.transport.archive import (
     ArchivedCommit,
@@ -136,6 +137,23 @@ def test_the_index_finds_records(tmp_path: Path, wish: Wish) -> None:
         assert found["id"].encode() in record
         assert record.endswith(b"\r\n\r\n")
     assert [read_record(tmp_path, i).response.body for i in ids] == [b"%d" % n for n in range(20)]
+
+
+def test_a_secret_never_reaches_the_file(tmp_path: Path, wish: Wish) -> None:
+    """Whoever writes: body, headers, error and commit note are masked here, lengths kept."""
+    register_secret("SEKRET_in_archive")
+    headers = {"x-echo": "SEKRET_in_archive", "set-cookie": "abc", "content-type": "text/plain"}
+    response = HttpResponse(200, headers, b"<SEKRET_in_archive>", dt.datetime.now(dt.UTC))
+    with RawArchive.open(tmp_path, "run") as archive:
+        archive.write_exchange(
+            wish(), WIRE, response, page=1, decoder_version=1, fetch_id="x", error="SEKRET_in_archive"
+        )
+        archive.write_commit({"reason": "SEKRET_in_archive"})
+    exchange, commit = read_archive(tmp_path)
+    assert exchange.response.body == b"<*****************>"
+    assert exchange.response.headers["set-cookie"] == "***"
+    assert set(commit.note["reason"]) == {"*"}
+    assert b"SEKRET" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*.*"))
 
 
 def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
@@ -311,6 +329,7 @@ def test_a_full_disk_is_a_storage_error(tmp_path: Path, wish: Wish) -> None:
     process.start()
     written, message = answers.get(timeout=60)
     process.join(30)
+    assert process.exitcode == 0
     assert "cannot be written" in message
     assert 0 < written < 100
     assert len(list(read_archive(tmp_path))) >= written

@@ -66,7 +66,7 @@ def test_one_deadline_covers_everything(desks: Callable[..., Any], vendor: Any, 
     began = time.monotonic()
     with pytest.raises(TransportError, match=r"no (complete )?answer"):
         desk.fetch(f"{vendor.url}/x")
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 5  # without it: for ever
     assert len(desk.attempts) == vendor.requests
     assert all(attempt.error for attempt in desk.attempts)
 
@@ -181,7 +181,7 @@ _BOMB = """
     desk.fetch({url!r} + "/warm-up")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        desk.fetch({url!r} + "/bomb")
+        desk.fetch({url!r} + "/data")
     except PayloadError as error:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
 """
@@ -202,8 +202,8 @@ def test_a_gzip_bomb_does_not_fill_memory(desk: Any, vendor: Any, level: str) ->
     script = textwrap.dedent(_BOMB).format(here=here, config=file, url=vendor.url)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     grown_kb, _, message = done.stdout.partition(" ")
-    assert "bomb" in message, done.stderr
-    assert int(grown_kb) < 64 * 1024
+    assert "decompression bomb" in message, done.stderr
+    assert int(grown_kb) < 32 * 1024
 
 
 def test_endless_headers(desk: Any, vendor: Any) -> None:

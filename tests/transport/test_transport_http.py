@@ -289,14 +289,14 @@ def test_a_storm_of_503_opens_the_breaker(desks: Callable[..., Any], vendor: Any
 
 def test_a_recovered_vendor_is_asked_again(desks: Callable[..., Any], vendor: Any) -> None:
     """After the pause one probe goes out; its success closes the breaker for everybody."""
-    desk = desks(breaker_failures=2, max_attempts=1, breaker_open_seconds=0.3)
+    desk = desks(breaker_failures=2, max_attempts=1, breaker_open_seconds=1.5)
     vendor.answer = lambda call: call.reply(503 if call.number <= 2 else 200)
     for _ in range(2):
         with pytest.raises(TransportError):
             desk.fetch(f"{vendor.url}/x")
     with pytest.raises(CircuitOpen):
         desk.fetch(f"{vendor.url}/x")
-    time.sleep(0.35)
+    time.sleep(1.6)
 
     async def at_once(transport: Any) -> list[BaseException | object]:
         wires = [HttpRequest(f"{vendor.url}/{n}") for n in range(10)]

@@ -31,7 +31,9 @@ def lake(home: Home) -> Iterator[Finding]:
         message = f"the lake is {kinds[status.sandbox]}, lake.sandbox says it is {said}"
         yield Finding("error", "lake kind", message, "Put the setting right: the marker decides")
     if last.committed_at > now() + _CLOCK_SLACK:
-        message = f"the newest commit is of {last.committed_at.isoformat()}, the clock says {now().isoformat()}"
+        message = (
+            f"the newest commit is of {last.committed_at.isoformat()}, the clock says {now().isoformat()}"
+        )
         yield Finding(
             "error", "clock", message, "Set the clock: sessions that are due cannot be told otherwise"
         )
