@@ -47,6 +47,7 @@ class DagsterReporter:
             MdcError: what ingest raised, or RunFailed where Dagster itself failed.
         """
         from dagster._core.execution.api import execute_run
+        from dagster._core.utils import make_new_run_id
 
         from mdc_assets import jobs, owners
         from mdc_assets.instance import open_instance
@@ -56,8 +57,9 @@ class DagsterReporter:
         with open_instance(home, silent=True) as instance, _quiet_logger():
             job = _reconstructable()
             config = {**jobs.config_of(want), **_QUIET}
-            tags = {**jobs.tags_of(want), **owners.tags_of_this_process()}
-            run = _create(instance, job, config, tags)
+            run_id = make_new_run_id()
+            tags = {**jobs.tags_of(want), **owners.tags_of_this_process(run_id)}
+            run = _create(instance, job, config, tags, run_id=run_id)
             jobs.attached[run.run_id] = jobs.Attached(home, caller)
             try:
                 execute_run(job, run, instance)
@@ -101,7 +103,12 @@ def _reconstructable() -> ReconstructableJob:
 
 
 def _create(
-    instance: DagsterInstance, job: ReconstructableJob, run_config: dict[str, object], tags: dict[str, str]
+    instance: DagsterInstance,
+    job: ReconstructableJob,
+    run_config: dict[str, object],
+    tags: dict[str, str],
+    *,
+    run_id: str | None = None,
 ) -> DagsterRun:
     """A run that belongs to the served code location, whether or not it is up."""
     from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
@@ -111,6 +118,7 @@ def _create(
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), _REPOSITORY)
     return instance.create_run_for_job(
         job_def=job.get_definition(),
+        run_id=run_id,
         run_config=run_config,
         tags=tags,
         remote_job_origin=repository.get_job_origin(JOB),

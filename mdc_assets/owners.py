@@ -17,21 +17,28 @@ HOST = ".dagster/mdc/host"
 BOOT_ID = ".dagster/mdc/boot_id"
 PID = ".dagster/mdc/pid"
 STARTED = ".dagster/mdc/started"
+RUN = ".dagster/mdc/run"  # a retry inherits its parent's tags: these are void in any other run
 
 
-def tags_of_this_process() -> dict[str, str]:
-    """Tags for a run that this process is about to execute."""
+def tags_of_this_process(run_id: str) -> dict[str, str]:
+    """Tags for the run ``run_id``, which this process is about to execute."""
     owner = Owner.current()
-    return {HOST: owner.host, BOOT_ID: owner.boot_id, PID: str(owner.pid), STARTED: owner.started}
+    return {
+        RUN: run_id,
+        HOST: owner.host,
+        BOOT_ID: owner.boot_id,
+        PID: str(owner.pid),
+        STARTED: owner.started,
+    }
 
 
 def mark(instance: DagsterInstance, run_id: str) -> None:
     """Tag the run ``run_id`` as executed by this process."""
-    instance.add_run_tags(run_id, tags_of_this_process())
+    instance.add_run_tags(run_id, tags_of_this_process(run_id))
 
 
-def owner_of(tags: Mapping[str, str]) -> Owner | None:
-    """The process that executes a run with these ``tags``; None where they do not say."""
-    if not tags.get(PID, "").isdecimal():
+def owner_of(run_id: str, tags: Mapping[str, str]) -> Owner | None:
+    """The process that executes the run ``run_id`` with these ``tags``; None where they do not say."""
+    if tags.get(RUN) != run_id or not tags.get(PID, "").isdecimal():
         return None
     return Owner(tags.get(HOST, ""), tags.get(BOOT_ID, ""), int(tags[PID]), tags.get(STARTED, ""))

@@ -41,7 +41,7 @@ class Reaper:
         return self._instance.get_runs(RunsFilter(statuses=list(UNDER_WAY)))
 
     def _is_dead(self, run: DagsterRun) -> bool:
-        owner = owner_of(run.tags)
+        owner = owner_of(run.run_id, run.tags)
         if owner is not None:
             return owner.is_dead()
         # An engine event names no host: believed only where the event log is this machine's own file.

@@ -120,7 +120,8 @@ class DatasetSettings(_Section):
 class IngestSettings(_Section):
     """Sizes of the fetching pipeline."""
 
-    batch_partitions: int = Field(default=2500, ge=1, description="partitions per commit")
+    batch_partitions: int = Field(default=5000, ge=1, description="ledger lines per commit")
+    batch_rows: int = Field(default=1_000_000, ge=1, description="rows per commit, whichever comes first")
     claim_minutes: float = Field(default=30.0, gt=0)
     busy_wait_seconds: float = Field(
         default=120.0, ge=0, description="for partitions another run is fetching"

@@ -50,11 +50,13 @@ def make_home(
     providers: tuple[str, ...] = ("yahoo", "stooq", "alpaca"),
     sandbox: bool = True,
     extra: str = "",
+    limits: bool = False,
     environ: Mapping[str, str] = KEYS,
 ) -> Home:
-    """Write ``mdc.toml``, create the lake, load the home. Limits are lifted: tests are fast."""
+    """Write ``mdc.toml``, create the lake, load the home. Rate limits are lifted unless ``limits``."""
+    lifted = "" if limits else "limits = {}\n"
     sections = "".join(
-        f'[providers.{name}]\nbase_url = "{server_url}/{name}"\nlimits = {{}}\n' for name in providers
+        f'[providers.{name}]\nbase_url = "{server_url}/{name}"\n{lifted}' for name in providers
     )
     fast = "[transport]\ndeadline_seconds = 10\n" if "[transport]" not in extra else ""
     mode = f"[lake]\nsandbox = {str(sandbox).lower()}\n"

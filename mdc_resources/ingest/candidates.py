@@ -14,7 +14,7 @@ from mdc_resources.config import Home, Limits, ProviderSettings
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import BadCredentials, ConfigError, UsageError
 from mdc_resources.providers.registry import load_providers
-from mdc_resources.providers.spec import Dialect, Offer, Provider
+from mdc_resources.providers.spec import Dialect, Offer, Provider, offers_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +105,9 @@ def _candidate(provider: Provider, settings: ProviderSettings | None, dataset: D
     # A provider with no section of its own is not asked: enabling one is a decision.
     if settings is None or dataset not in provider.spec.offers:
         return None
-    offer = offer_of(provider, settings, dataset)
+    offer = offers_under(provider.spec, settings)[dataset]
     rank = provider.spec.rank if settings.rank is None else settings.rank
     return Candidate(provider, settings, offer, rank)
-
-
-def offer_of(provider: Provider, settings: ProviderSettings, dataset: Dataset) -> Offer:
-    """The offer with what the home declares about its market and basis."""
-    from dataclasses import replace
-
-    from mdc_resources.domain.datasets import Basis
-
-    offer = provider.spec.offers[dataset]
-    if settings.market:
-        offer = replace(offer, market=settings.market)
-    return replace(offer, basis=Basis(settings.basis)) if settings.basis else offer
 
 
 def _unusable(home: Home, candidate: Candidate, asset_class: str) -> str:

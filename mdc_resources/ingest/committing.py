@@ -40,6 +40,11 @@ class Pending:
     observations: list[Observation] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
 
+    @property
+    def rows(self) -> int:
+        """Data rows that wait."""
+        return sum(table.num_rows for tables in self.tables.values() for table in tables)
+
     def __bool__(self) -> bool:
         return bool(self.coverage or self.attempts or self.quarantine or self.incidents)
 
@@ -61,6 +66,7 @@ class Committer:
         claims: Sequence[Claim],
         prior: Prior,
         batch_partitions: int,
+        batch_rows: int,
         on_commit: Callable[[Committed], None] | None,
     ) -> None:
         self._lake = lake
@@ -69,7 +75,7 @@ class Committer:
         self._run_id = run_id
         self._claims = claims
         self._prior = prior
-        self._limit = batch_partitions
+        self._limits = (batch_partitions, batch_rows)
         self._on_commit = on_commit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._lock = asyncio.Lock()
@@ -107,7 +113,7 @@ class Committer:
     @property
     def is_full(self) -> bool:
         """True once a batch's worth of partitions waits."""
-        return len(self.pending.coverage) >= self._limit
+        return len(self.pending.coverage) >= self._limits[0] or self.pending.rows >= self._limits[1]
 
     async def flush(self) -> None:
         """Commit what waits. Raises FencedOut, StorageFailed and other lake errors."""

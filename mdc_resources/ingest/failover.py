@@ -8,10 +8,9 @@ provider that refuses for good (credentials) is not asked again in the run.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mdc_resources.calendars import Calendar
 from mdc_resources.domain.coverage import PartitionKey
@@ -37,6 +36,7 @@ class Tally:
     sent: int = 0
     minimum: int = 0
     failovers: int = 0
+    asked: set[PartitionKey] = field(default_factory=set)
     dead: dict[str, ProviderError] = field(default_factory=dict)
 
 
@@ -62,8 +62,8 @@ class Failover:
         """All rounds; raises lake errors, never provider errors."""
         for position in range(max(map(len, self.orders.values()), default=0)):
             asked = self._round(position)
-            if not asked:
-                return
+            if not asked:  # nothing is open, or this one's history does not reach it
+                continue
             gates = {name: asyncio.Semaphore(self.connections) for name in {c.name for c, _ in asked}}
             async with asyncio.TaskGroup() as group:
                 for candidate, request in asked:
@@ -82,13 +82,21 @@ class Failover:
         requests: list[tuple[Candidate, FetchRequest]] = []
         for name, keys in sorted(by_candidate.items()):
             found = self._plan(known[name], keys)
-            offer = known[name].offer
-            self.tally.minimum += sum(self._pages(known[name], r) for r in found) if position == 0 else 0
-            self.tally.failovers += len(found) if position else 0
             requests.extend((known[name], request) for request in found)
-            if position:
-                self.report(f"{len(keys)} partitions fail over to {name} ({offer.market})")
+            self._count(known[name], found)
         return requests
+
+    def _count(self, candidate: Candidate, requests: list[FetchRequest]) -> None:
+        """A request about partitions nobody was asked for yet is needed; any other is a failover."""
+        for request in requests:
+            keys = self._keys(request)
+            if self.tally.asked.isdisjoint(keys):
+                self.tally.minimum += self._pages(candidate, request)
+            else:
+                self.tally.failovers += 1
+                named = f"{request.symbols[0]} {request.start}..{request.end}"
+                self.report(f"{candidate.name} is asked for {named}, {len(keys)} partitions")
+            self.tally.asked.update(keys)
 
     def _plan(self, candidate: Candidate, keys: list[PartitionKey]) -> list[FetchRequest]:
         asof = self.scope.at.date()
@@ -116,35 +124,46 @@ class Failover:
         return self.scope.want.dataset
 
     async def _ask(self, candidate: Candidate, request: FetchRequest, gate: asyncio.Semaphore) -> None:
-        attempts: list[Attempt] = []
-        answer = Answer(request, candidate, self.calendar, synthetic_allowed=self.synthetic_allowed)
         async with self.backlog:
-            async with gate:
-                if (dead := self.tally.dead.get(candidate.name)) is not None:
-                    answer.error = dead
-                else:
-                    await ask(self.transport, answer, attempts)
-            self.tally.sent += len(attempts)
-            self._note(answer)
-            await self.settler.settle(answer, attempts)
+            left: FetchRequest | None = request
+            while left is not None:
+                attempts: list[Attempt] = []
+                answer = Answer(left, candidate, self.calendar, synthetic_allowed=self.synthetic_allowed)
+                async with gate:
+                    if (dead := self.tally.dead.get(candidate.name)) is not None:
+                        answer.error = dead
+                    else:
+                        await ask(self.transport, answer, attempts)
+                self.tally.sent += len(attempts)
+                left = self._without_unknown(answer)
+                self._note(answer)
+                await self.settler.settle(answer, attempts)
         self.report("")
+
+    def _without_unknown(self, answer: Answer) -> FetchRequest | None:
+        """The same request without the one symbol for which the vendor refused all of them."""
+        error, request = answer.error, answer.request
+        if not isinstance(error, UnknownSymbol) or error.symbol not in request.symbols:
+            return None
+        rest = tuple(symbol for symbol in request.symbols if symbol != error.symbol)
+        if not rest:
+            return None
+        answer.request = replace(request, symbols=(Symbol(error.symbol),))
+        return replace(request, symbols=rest)
 
     def _note(self, answer: Answer) -> None:
         """Remember why an answer is wanting."""
-        error = answer.error
-        if error is None:
-            return
-        name = answer.candidate.name
-        error.provider = error.provider or name
-        if name in self.tally.dead:
+        error, name = answer.error, answer.candidate.name
+        if error is None or name in self.tally.dead:
             return
         if isinstance(error, UnknownSymbol):  # the vendor's words seldom say which
             names = ", ".join(answer.request.symbols)
             error = UnknownSymbol(f"does not know {names} ({error.message})", symbol=names, provider=name)
-        keys = [PartitionKey(s, d) for s in answer.request.symbols for d in self._sessions(answer.request)]
-        self.board.failed(keys, error)
+        error.provider = error.provider or name
+        self.board.failed(self._keys(answer.request), error)
         if error.disposition is Disposition.ABORT:
             self.tally.dead[name] = error
 
-    def _sessions(self, request: FetchRequest) -> tuple[dt.date, ...]:
-        return self.calendar.sessions(request.start, request.end)
+    def _keys(self, request: FetchRequest) -> list[PartitionKey]:
+        sessions = self.calendar.sessions(request.start, request.end)
+        return [PartitionKey(symbol, session) for symbol in request.symbols for session in sessions]

@@ -29,10 +29,11 @@ from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.time import now
 from mdc_resources.ingest.asking import Answer
 from mdc_resources.ingest.assessing import assess, judge, only
-from mdc_resources.ingest.candidates import Candidate, offer_of
+from mdc_resources.ingest.candidates import Candidate
 from mdc_resources.ingest.committing import parse_note_line
 from mdc_resources.lake import CommitBatch, Lake, fingerprints
 from mdc_resources.providers.registry import provider
+from mdc_resources.providers.spec import offers_under
 from mdc_resources.state import State
 from mdc_resources.transport.archive_reader import ArchivedCommit, ArchivedExchange, read_archive
 
@@ -161,7 +162,7 @@ class _Replay:
     def _decode(self, request: FetchRequest, exchanges: Sequence[ArchivedExchange]) -> Answer:
         implementation = provider(request.provider)
         settings = self._home.settings.providers.get(request.provider, ProviderSettings())
-        offer = offer_of(implementation, settings, request.dataset)
+        offer = offers_under(implementation.spec, settings)[request.dataset]
         candidate = Candidate(implementation, settings, offer, implementation.spec.rank)
         calendar = get_calendar(request.calendar, self._home.root)
         answer = Answer(request, candidate, calendar)

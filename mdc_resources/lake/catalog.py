@@ -313,6 +313,7 @@ def _named(what: str, *, secret: str = "") -> Iterator[None]:
             text = text.replace(secret, "***")
         if any(sign in str(error).lower() for sign in _FULL):
             raise StorageFailed(
-                f"{what} failed: {text}", hint="Free space on the lake's disk; nothing was published"
+                f"{what} failed: {text}",
+                hint="Check the disk and its space, then run it again: the lake is old or new, never partial",
             ) from None
         raise LakeError(f"{what} failed: {text}", hint="mdc lake verify checks the lake") from None

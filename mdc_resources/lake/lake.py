@@ -25,7 +25,7 @@ from mdc_resources.lake import commit as protocol
 from mdc_resources.lake.catalog import ALIAS, Catalog, attach
 from mdc_resources.lake.compact import MIN_FILES, compact
 from mdc_resources.lake.durable import make_dirs, sync_dir
-from mdc_resources.lake.flush import Flusher
+from mdc_resources.lake.flush import Flusher, kept_files, restore_kept
 from mdc_resources.lake.location import Location
 from mdc_resources.lake.locks import AdvisoryLock, CommitLock, FileLock
 from mdc_resources.lake.marker import FILE_NAME, Marker, read_marker
@@ -101,6 +101,7 @@ class Lake:
         marker = read_marker(location.lake_dir)
         lake = cls(location, marker)
         try:
+            lake._restore_after_crash()
             lake._check_identity()
         except BaseException:
             lake.close()
@@ -239,6 +240,13 @@ class Lake:
 
         with self._thread:
             return verify(self._catalog, deep=deep)
+
+    def _restore_after_crash(self) -> None:
+        """Put back files of a flush that died while its commit failed; nearly always there are none."""
+        if kept_files(self._location.data_dir):
+            with self._lock.hold():
+                for folder in {path.parent for path in kept_files(self._location.data_dir)}:
+                    restore_kept(folder)
 
     def _check_identity(self) -> None:
         found = self._catalog.identity()

@@ -7,10 +7,13 @@ Driver errors leave here as :class:`LakeBusy` or :class:`StorageFailed`, without
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+from filelock import Timeout as FileLockTimeout
 from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -75,8 +78,13 @@ class StateEngine:
 def _sqlite(path: Path) -> Engine:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _use_wal(path)
+    except FileLockTimeout:
+        raise LakeBusy(f"the machine state {path} stayed locked for {_BUSY_SECONDS} s") from None
     except OSError as error:
         raise StorageFailed(f"{path.parent} cannot be made: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise StorageFailed(f"the machine state {path} cannot be used: {error}") from None
     url = make_url("sqlite+pysqlite://").set(database=str(path))
     engine = create_engine(
         url,
@@ -87,11 +95,8 @@ def _sqlite(path: Path) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _pragmas(dbapi_connection: object, _record: object) -> None:
-        cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.close()
+    def _pragmas(dbapi_connection: sqlite3.Connection, _record: object) -> None:
+        dbapi_connection.execute("PRAGMA synchronous=NORMAL").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -99,6 +104,19 @@ def _sqlite(path: Path) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(path: Path) -> None:
+    """Switch the file to WAL mode, which it keeps.
+
+    SQLite answers "locked" at once, without waiting, when two processes switch a new file at the
+    same moment: a file lock lets one go first.
+    """
+    with (
+        FileLock(f"{path}.lock", timeout=_BUSY_SECONDS),
+        closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as new,
+    ):
+        new.execute("PRAGMA journal_mode=WAL")
 
 
 def _postgres(url: str) -> Engine:

@@ -44,7 +44,11 @@ class Up:
 
     def pid(self, name: str) -> int:
         """The newest process of a service."""
-        lines = [line for line in self.text().splitlines() if f"{name} started" in line or f"{name} restarted" in line]
+        lines = [
+            line
+            for line in self.text().splitlines()
+            if f"{name} started" in line or f"{name} restarted" in line
+        ]
         return int(lines[-1].rpartition("pid ")[2].rstrip(")"))
 
     def query(self, text: str, **variables: object) -> Any:
@@ -71,7 +75,11 @@ def up(home: Home, folder: Path) -> Iterator[Up]:
     said = folder / "said.txt"
     with said.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(home.config_file)], env=environ, stdout=out, stderr=out, text=True
+            [sys.executable, "-c", _SERVE, str(home.config_file)],
+            env=environ,
+            stdout=out,
+            stderr=out,
+            text=True,
         )
     served = Up(config.load(home.config_file, environ=environ), process, said)
     try:

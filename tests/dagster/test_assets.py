@@ -150,7 +150,9 @@ def test_the_preview_and_the_costs_are_on_one_observation(launch, instance):
     """Not on every key: one observation per asset, with a chart that fits into an event."""
     result = launch(BARS, *range_of(*SYMBOLS))
     logs = instance.all_logs(result.run_id, of_type=DagsterEventType.ASSET_OBSERVATION)
-    found = {e.dagster_event.asset_key: e.dagster_event.asset_observation_data.asset_observation for e in logs}
+    found = {
+        e.dagster_event.asset_key: e.dagster_event.asset_observation_data.asset_observation for e in logs
+    }
     about = found[BARS].metadata
     assert about[metadata.REQUESTS].value == about[metadata.REQUESTS_MINIMUM].value == 2
     assert about["mdc/present"].value == SESSIONS * 2

@@ -26,7 +26,9 @@ def page():
     """A page of Debian's Chromium."""
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not installed (apt-get install chromium)")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install 'mdc[dev]')")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (pip install 'mdc[dev]')"
+    )
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
         opened = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -38,7 +40,7 @@ def page():
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_range_of_partitions_is_launched_from_the_ui_and_succeeds(page, home, tmp_path):
-    """Two symbols, two weeks of daily bars: picked in the dialog, run by the daemon, shown as materialised."""
+    """Two symbols, two weeks of bars: picked in the dialog, run by the daemon, shown as materialised."""
     shots = Path(os.environ.get("MDC_TEST_SHOTS", tmp_path))
     with up(home, tmp_path) as served, open_instance(home) as instance:
         wait_for(served.location_loads)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -34,8 +35,8 @@ def wait_for(condition, seconds=30):
 def gone(pid):
     """True if no such process runs (a zombie does not)."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rsplit(")", 1)[1].split()[0] in "ZX"
     except FileNotFoundError:
         return True
 
@@ -98,7 +99,8 @@ def test_a_child_that_lived_long_starts_over_with_the_first_pause(tmp_path, kept
 
 def test_a_killed_child_takes_what_it_started_with_it(tmp_path, kept):
     """A second server on the same port must not be left behind."""
-    code = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {FOREVER!r}]).pid, flush=True); {FOREVER}"
+    other = f"subprocess.Popen([sys.executable, '-c', {FOREVER!r}])"
+    code = f"import subprocess, sys; print({other}.pid, flush=True); {FOREVER}"
     it = make(tmp_path, code)
     kept.append(it)
     it.start(0.0)
@@ -136,7 +138,9 @@ def test_a_child_has_time_to_start(tmp_path, kept):
 
 def test_stopping_kills_what_does_not_end(tmp_path):
     """SIGTERM first; who ignores it is killed when the time is up."""
-    it = make(tmp_path, "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); " + FOREVER)
+    it = make(
+        tmp_path, "import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); " + FOREVER
+    )
     it.start(0.0)
     assert wait_for(lambda: it.log.read_text().strip())
     pid = it.pid
@@ -162,7 +166,8 @@ def test_children_die_with_a_killed_supervisor(tmp_path):
     """kill -9 of the parent leaves no server behind."""
     code = (
         "import sys, time, os; from pathlib import Path; from mdc_assets.child import Child, Service; "
-        f"it = Child(Service('it', (sys.executable, '-c', {FOREVER!r})), Path({str(tmp_path)!r}), dict(os.environ)); "
+        f"service = Service('it', (sys.executable, '-c', {FOREVER!r})); "
+        f"it = Child(service, Path({str(tmp_path)!r}), dict(os.environ)); "
         "it.start(0.0); print(it.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -176,8 +181,7 @@ def test_children_die_with_a_killed_supervisor(tmp_path):
 
 def _command(pid):
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as line:
-            words = line.read().split(b"\0")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except FileNotFoundError:
         return b""
     return b"" if b"mdc_assets.tether" in words else b" ".join(words)

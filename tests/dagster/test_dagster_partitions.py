@@ -18,7 +18,19 @@ from mdc_resources.domain.time import UTC
 from mdc_resources.state import Member
 from tests.dagster.conftest import key_of
 
-HOSTILE = ["A|B", "", "..", "../../etc/passwd", "A B", "A\nB", "A\0B", "x" * 300, "2024-01-02|AAPL", "ＡＡＰＬ", "a...b"]
+HOSTILE = [
+    "A|B",
+    "",
+    "..",
+    "../../etc/passwd",
+    "A B",
+    "A\nB",
+    "A\0B",
+    "x" * 300,
+    "2024-01-02|AAPL",
+    "ＡＡＰＬ",
+    "a...b",
+]
 
 
 def sessions(name="XNYS", start=dt.date(2023, 1, 1), at=dt.datetime(2024, 12, 31, 12, tzinfo=UTC)):
@@ -88,7 +100,9 @@ def test_a_hostile_symbol_cannot_become_a_key(symbol, instance):
     assert instance.get_dynamic_partitions("us_00") == before
 
 
-@pytest.mark.parametrize("text", ["", "AAPL", "AAPL|2024-01-02", "2024-01-02|A|B", "2024-13-01|AAPL", "2024-01-02|"])
+@pytest.mark.parametrize(
+    "text", ["", "AAPL", "AAPL|2024-01-02", "2024-01-02|A|B", "2024-13-01|AAPL", "2024-01-02|"]
+)
 def test_a_key_typed_wrongly_is_refused(text):
     """What someone adds in the web UI is parsed like anything else that comes from outside."""
     with pytest.raises(UsageError):

@@ -39,7 +39,9 @@ COUNT = events.BATCH + 3
 def materializations():
     """More than a batch of one asset, and a few of another in between."""
     for at in range(COUNT):
-        key = MultiPartitionKey({"symbol": f"S{at % 7}", "date": f"2024-{at // 28 % 12 + 1:02d}-{at % 28 + 1:02d}"})
+        key = MultiPartitionKey(
+            {"symbol": f"S{at % 7}", "date": f"2024-{at // 28 % 12 + 1:02d}-{at % 28 + 1:02d}"}
+        )
         yield AssetMaterialization(
             ACTIONS if at % 100 == 5 else BARS,
             partition=key,
@@ -115,7 +117,9 @@ def stored(instance: DagsterInstance, run_id, *, index):
     storage = instance.event_log_storage
     connect = storage.index_connection() if index else storage.run_connection(run_id)
     query = (
-        select(table.c.event, table.c.dagster_event_type, table.c.step_key, table.c.asset_key, table.c.partition)
+        select(
+            table.c.event, table.c.dagster_event_type, table.c.step_key, table.c.asset_key, table.c.partition
+        )
         .where(table.c.run_id == run_id, table.c.dagster_event_type == "ASSET_MATERIALIZATION")
         .order_by(table.c.asset_key, table.c.id)
     )
@@ -125,7 +129,17 @@ def stored(instance: DagsterInstance, run_id, *, index):
 
 def _plain(event):
     """An event without what differs between any two runs."""
-    volatile = {"run_id", "timestamp", "pid", "pipeline_name", "step_key", "step_handle", "solid_handle", "message", "user_message"}
+    volatile = {
+        "run_id",
+        "timestamp",
+        "pid",
+        "pipeline_name",
+        "step_key",
+        "step_handle",
+        "solid_handle",
+        "message",
+        "user_message",
+    }
     if isinstance(event, dict):
         return {key: _plain(value) for key, value in event.items() if key not in volatile | {"logging_tags"}}
     return [_plain(value) for value in event] if isinstance(event, list) else event
@@ -134,7 +148,9 @@ def _plain(event):
 def tags(instance):
     """Rows of the table behind the dimension queries."""
     table = AssetEventTagsTable
-    query = select(table.c.asset_key, table.c.key, table.c.value).order_by(table.c.asset_key, table.c.event_id, table.c.key)
+    query = select(table.c.asset_key, table.c.key, table.c.value).order_by(
+        table.c.asset_key, table.c.event_id, table.c.key
+    )
     with instance.event_log_storage.index_connection() as connection:
         return [tuple(row) for row in connection.execute(query)]
 
@@ -170,10 +186,12 @@ def test_the_newest_event_of_each_asset_is_its_last_one(both):
 
 def test_an_event_is_found_by_its_partition(both):
     """The page of one partition shows our event with its metadata."""
-    (batch, run), _ = both
+    (batch, _), _ = both
     wanted = list(materializations())[40]
     filter_ = AssetRecordsFilter(asset_key=BARS, asset_partitions=[str(wanted.partition)])
-    found = [record.asset_materialization for record in batch.fetch_materializations(filter_, limit=10).records]
+    found = [
+        record.asset_materialization for record in batch.fetch_materializations(filter_, limit=10).records
+    ]
     assert wanted.metadata in [m.metadata for m in found]
     assert {m.partition for m in found} == {str(wanted.partition)}
 

@@ -9,8 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey
 import yaml
+from dagster import AssetKey
 
 from mdc_assets import home as homes
 from mdc_assets import instance as instances
@@ -61,7 +61,9 @@ def test_a_postgres_url_is_named_not_written(tmp_path):
     home = make(tmp_path, f'[dagster]\nstorage_url = "{URL}"\n')
     text = instances.ensure(home).read_text(encoding="utf-8")
     assert "pw" not in text
-    assert yaml.safe_load(text)["storage"] == {"postgres": {"postgres_url": {"env": instances.STORAGE_URL_ENV}}}
+    assert yaml.safe_load(text)["storage"] == {
+        "postgres": {"postgres_url": {"env": instances.STORAGE_URL_ENV}}
+    }
     assert instances.environment(home)[instances.STORAGE_URL_ENV] == URL
 
 
@@ -79,7 +81,7 @@ def test_a_file_that_stores_elsewhere_than_the_settings_say_is_refused(tmp_path,
     """Two processes with two event logs would tell two stories."""
     instances.ensure(make(tmp_path, first))
     other = f'[dagster]\nstorage_url = "{URL}"\n' if not first else ""
-    with pytest.raises(ConfigError, match="mdc.toml"):
+    with pytest.raises(ConfigError, match=r"mdc\.toml"):
         instances.ensure(make(tmp_path, other))
 
 
@@ -115,7 +117,9 @@ def test_the_home_is_named_by_the_config_or_lies_above_dagster_home(home, monkey
 def test_without_a_home_the_code_location_says_how_to_make_one(tmp_path):
     """What a developer sees in the UI is a sentence, not a missing key."""
     code = f"import {MODULE}"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert ran.returncode != 0
     assert "mdc init DIR makes a home" in ran.stderr.splitlines()[-1]
 
@@ -124,13 +128,18 @@ def test_the_code_location_loads_for_a_home(home):
     """The module that workspace.yaml names, in a process of its own."""
     code = f"from {MODULE} import defs; print(len(list(defs.resolve_all_asset_keys())))"
     environ = {**os.environ, "MDC_CONFIG": str(home.config_file)}
-    ran = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
     assert ran.stdout.strip() == "4"
 
 
 def test_assets_follow_the_settings(tmp_path):
     """Shards come from mdc.toml alone: there is no lake here."""
-    home = make(tmp_path, "[universes.us]\nshards = 2\n[universes.crypto]\ncalendar = '24/7'\nasset_class = 'crypto'\n")
+    home = make(
+        tmp_path,
+        "[universes.us]\nshards = 2\n[universes.crypto]\ncalendar = '24/7'\nasset_class = 'crypto'\n",
+    )
     keys = set(build(home).resolve_all_asset_keys())
     assert {AssetKey(["bars_1d", name]) for name in ("us_00", "us_01", "crypto_00")} <= keys
     assert len(keys) == 12
@@ -154,7 +163,9 @@ def test_checks_are_reports(home):
 def test_a_run_config_cannot_point_at_another_lake(home):
     """The Launchpad's schema has no field for it."""
     job = build(home).resolve_implicit_global_asset_job_def()
-    assert "lake_dir" not in str(job.run_config_schema.run_config_schema_type.fields["resources"].config_type.fields)
+    assert "lake_dir" not in str(
+        job.run_config_schema.run_config_schema_type.fields["resources"].config_type.fields
+    )
 
 
 def test_steps_cannot_pass_objects():

@@ -15,6 +15,8 @@ from mdc_assets import jobs, owners
 from mdc_assets.reaper import Reaper
 from mdc_resources.state import Owner
 
+RUN_ID = "5f2c9a1e-0000-4000-8000-000000000001"
+
 
 def dead_pid():
     """The pid of a process that has ended."""
@@ -23,9 +25,10 @@ def dead_pid():
     return process.pid
 
 
-def tags_of(owner):
+def tags_of(owner, run_id=RUN_ID):
     """Tags that name ``owner``."""
     return {
+        owners.RUN: run_id,
         owners.HOST: owner.host,
         owners.BOOT_ID: owner.boot_id,
         owners.PID: str(owner.pid),
@@ -42,7 +45,9 @@ def started(instance, tags=None, *, status=DagsterRunStatus.STARTED):
     """A run under way."""
     config = {"symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-03"}
     run_config = {"ops": {jobs.OP: {"config": config}}}
-    run = instance.create_run_for_job(jobs.backfill_job, run_config=run_config, tags=tags or {}, status=status)
+    run = instance.create_run_for_job(
+        jobs.backfill_job, run_config=run_config, tags=tags or {}, status=status, run_id=RUN_ID
+    )
     return run.run_id
 
 
@@ -54,7 +59,9 @@ def status(instance, run_id):
 def announce(instance, run_id, pid):
     """What a run worker writes first."""
     run = instance.get_run_by_id(run_id)
-    instance.report_engine_event(f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid))
+    instance.report_engine_event(
+        f"Started process for run (pid: {pid}).", run, EngineEventData.in_process(pid)
+    )
 
 
 def test_a_dead_process_is_found_twice_before_its_run_is_failed(instance):
@@ -79,7 +86,7 @@ def test_the_failure_says_what_to_do(instance):
 
 def test_a_living_process_keeps_its_run(instance):
     """Ours."""
-    run_id = started(instance, owners.tags_of_this_process())
+    run_id = started(instance, owners.tags_of_this_process(RUN_ID))
     reaper = Reaper(instance)
     assert reaper.sweep() == reaper.sweep() == []
     assert status(instance, run_id) is DagsterRunStatus.STARTED
@@ -112,6 +119,13 @@ def test_a_worker_that_died_before_its_first_step_is_known_by_its_announcement(i
     assert reaper.sweep() == [run_id]
 
 
+def test_a_retry_is_not_judged_by_the_process_of_its_parent(instance):
+    """Dagster copies the tags of a run that died to its retry, whose own worker has not begun."""
+    started(instance, tags_of(gone(), run_id="5f2c9a1e-0000-4000-8000-00000000000f"))
+    reaper = Reaper(instance)
+    assert reaper.sweep() == reaper.sweep() == []
+
+
 def test_an_announced_worker_that_lives_is_left(instance):
     """Ours is older than its announcement."""
     run_id = started(instance)
@@ -136,7 +150,9 @@ def test_a_run_being_cancelled_ends_cancelled(instance):
     assert status(instance, run_id) is DagsterRunStatus.CANCELED
 
 
-@pytest.mark.parametrize("ended", [DagsterRunStatus.SUCCESS, DagsterRunStatus.QUEUED, DagsterRunStatus.FAILURE])
+@pytest.mark.parametrize(
+    "ended", [DagsterRunStatus.SUCCESS, DagsterRunStatus.NOT_STARTED, DagsterRunStatus.FAILURE]
+)
 def test_runs_that_are_not_under_way_are_not_touched(instance, ended):
     """A finished run's process is gone by right."""
     run_id = started(instance, tags_of(gone()), status=ended)
@@ -150,7 +166,9 @@ def test_a_run_that_ends_between_two_sweeps_keeps_its_status(instance):
     run_id = started(instance, tags_of(gone()))
     reaper = Reaper(instance)
     reaper.sweep()
-    event = DagsterEvent(event_type_value=DagsterEventType.RUN_SUCCESS.value, job_name="backfill", message="done")
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.RUN_SUCCESS.value, job_name="backfill", message="done"
+    )
     instance.report_dagster_event(event, run_id)
     assert reaper.sweep() == []
     assert status(instance, run_id) is DagsterRunStatus.SUCCESS

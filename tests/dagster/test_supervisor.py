@@ -127,7 +127,9 @@ def test_the_code_behind_the_proxy_is_watched_too(home, tmp_path):
     with up(home, tmp_path) as served:
         wait_for(served.location_loads)
         proxy = served.pid("code-server")
-        inner = subprocess.run(["pgrep", "-P", str(proxy)], capture_output=True, text=True, check=True).stdout.split()
+        inner = subprocess.run(
+            ["pgrep", "-P", str(proxy)], capture_output=True, text=True, check=True
+        ).stdout.split()
         os.kill(int(inner[-1]), signal.SIGKILL)
         wait_for(lambda: served.pid("code-server") != proxy)
         wait_for(served.location_loads)
@@ -141,7 +143,9 @@ def test_a_queued_backfill_runs_and_a_killed_worker_is_retried(home, tmp_path, s
     from mdc_resources.domain.datasets import Dataset
     from mdc_resources.ingest import Want
 
-    want = Want(Dataset.BARS_1D, (key_of("AAPL", "2024-01-02").symbol,), dt.date(2024, 1, 2), dt.date(2024, 1, 12))
+    want = Want(
+        Dataset.BARS_1D, (key_of("AAPL", "2024-01-02").symbol,), dt.date(2024, 1, 2), dt.date(2024, 1, 12)
+    )
     with up(home, tmp_path), open_instance(home) as instance:
         served.fault("*", "slow", times=1, params={"seconds": 20.0})
         first = REPORTER.submit(home, want)

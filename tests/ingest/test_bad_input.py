@@ -203,6 +203,36 @@ def test_an_unknown_symbol_is_a_fact_about_the_pair(pair: Served) -> None:
     assert any("ZZTOP" in text for text in outcome.errors)
 
 
+def test_one_unknown_symbol_does_not_cost_the_others_their_request(
+    tmp_path: Path, vendor: SandboxServer
+) -> None:
+    """Alpaca refuses the whole request for one symbol; the others are asked for again without it."""
+    served = Served(make_home(tmp_path / "home", vendor.url, providers=("alpaca",)), vendor)
+    served.calm()
+    body = '{"message":"invalid symbol: ZZTOP"}'
+    served.fault("alpaca", "status", probability=1.0, match="ZZTOP", params={"status": 400, "body": body})
+    outcome = backfill(served.home, want("AAPL,IBM,ZZTOP"), run_id="run")
+    assert outcome.counts == {
+        PartitionState.PRESENT: 2 * len(SESSIONS),
+        PartitionState.MISSING: len(SESSIONS),
+    }
+    assert outcome.requests_sent == 2
+    assert any("ZZTOP" in text for text in outcome.errors)
+
+
+def test_failover_stays_within_one_market(tmp_path: Path, vendor: SandboxServer) -> None:
+    """IEX volume never stands in for the consolidated one."""
+    extra = '[universes.us]\ncalendar = "XNYS"\n'
+    home = make_home(tmp_path / "home", vendor.url, providers=("alpaca", "stooq"), extra=extra)
+    served = Served(home, vendor)
+    served.calm()
+    served.fault("alpaca", "status", probability=1.0, params={"status": 403})
+    iex = served.reload(MDC__PROVIDERS__ALPACA__FEED="iex")
+    outcome = backfill(iex, want("AAPL"), run_id="run")
+    assert outcome.counts == {PartitionState.MISSING: len(SESSIONS)}
+    assert query(iex, "SELECT DISTINCT provider FROM fetches") == [("alpaca",)]
+
+
 def test_a_real_lake_refuses_synthetic_data(tmp_path: Path, vendor: SandboxServer) -> None:
     """Pointing a real home at the sandbox stores nothing and says why."""
     home = make_home(tmp_path / "home", vendor.url, providers=("yahoo",), sandbox=False)

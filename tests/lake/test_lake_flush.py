@@ -70,3 +70,23 @@ def test_limit_and_order_respect_filters_on_inlined_rows(lake: Lake) -> None:
         lake.commit(batch(bars("AAPL" if number % 2 else "MSFT", [day(number)])))
     query = "SELECT symbol FROM coverage_log WHERE symbol = 'AAPL' ORDER BY session DESC LIMIT 3"
     assert lake.connect().execute(query).fetchall() == [("AAPL",)] * 3
+
+
+def test_a_file_lost_with_a_failed_commit_is_put_back(lake: Lake) -> None:
+    """A flush that died between a failed commit and its clean-up loses no ledger row."""
+    lake.commit(batch(bars("AAPL", [day(0)])))
+    lake.flush()
+    lake.close()
+    (path,) = (lake.root / "data" / "main" / "coverage").glob("*.parquet")
+    path.rename(path.with_name(path.name + flushing.KEEP))  # what DuckLake's clean-up leaves
+    again = Lake.open(lake.root)
+    assert again.coverage(Dataset.BARS_1M).num_rows == 1
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_second_names_are_gone_after_a_flush(lake: Lake) -> None:
+    """Each flushed file has one name."""
+    lake.commit(batch(bars("AAPL", [day(0)])))
+    lake.flush()
+    assert flushing.kept_files(lake.root / "data") == []
+    assert {p.stat().st_nlink for p in (lake.root / "data").rglob("*.parquet")} == {1}

@@ -21,15 +21,15 @@ SYMBOLS = st.sampled_from(["AAPL", "BRK.B", "MSFT"])
 DAYS = st.integers(0, 24)  # two months
 PRICES = st.integers(1, 9).map(str)
 Model = dict[PartitionKey, tuple[str, int]]
-_template: list[Path] = []
+_FOLDER = tempfile.TemporaryDirectory(prefix="mdc-model-")  # removed when the process ends
 
 
 def fresh_lake() -> Path:
     """A copy of an empty lake made once."""
-    if not _template:
-        _template.append(Path(tempfile.mkdtemp(prefix="mdc-model-")) / "lake")
-        Lake.create(_template[0]).close()
-    return Path(shutil.copytree(_template[0], Path(tempfile.mkdtemp(prefix="mdc-model-")) / "lake"))
+    template = Path(_FOLDER.name) / "lake"
+    if not template.exists():
+        Lake.create(template).close()
+    return Path(shutil.copytree(template, Path(tempfile.mkdtemp(prefix="mdc-model-")) / "lake"))
 
 
 class History(RuleBasedStateMachine):
@@ -54,7 +54,12 @@ class History(RuleBasedStateMachine):
         tables = [bars(k.symbol, [k.session], per=per, close=price) for k in wanted]
         return batch(*tables, replaces=[k for k in wanted if k in self.model])
 
-    @rule(symbols=st.sets(SYMBOLS, min_size=1), days=st.sets(DAYS, min_size=1, max_size=4), price=PRICES, per=st.integers(1, 4))
+    @rule(
+        symbols=st.sets(SYMBOLS, min_size=1),
+        days=st.sets(DAYS, min_size=1, max_size=4),
+        price=PRICES,
+        per=st.integers(1, 4),
+    )
     def commit(self, symbols: set[str], days: set[int], price: str, per: int) -> None:
         """Store partitions; those that exist are replaced."""
         wanted = [key(symbol, number) for symbol in sorted(symbols) for number in sorted(days)]

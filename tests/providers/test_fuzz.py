@@ -31,7 +31,7 @@ from tests.providers.asking import (
     want,
 )
 
-DRILL = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRILL = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _parquet() -> bytes:

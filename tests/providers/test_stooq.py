@@ -90,11 +90,13 @@ def test_a_currency_has_no_volume() -> None:
 
 
 def test_an_unknown_column_is_left_out() -> None:
-    """A new column of the vendor disturbs nothing."""
+    """A new column of the vendor disturbs nothing, and is mentioned."""
     body = csv_of(
         *((*line, 0) for line in LINES), header=("Date", "Open", "High", "Low", "Close", "Volume", "OpenInt")
     )
-    assert prices(decode(want("stooq", "AAPL"), body), "open") == ["10", "11", "12", "13", "14"]
+    page = decode(want("stooq", "AAPL"), body)
+    assert prices(page, "open") == ["10", "11", "12", "13", "14"]
+    assert "OpenInt" in page.warnings[0]
 
 
 def test_adjusted_numbers_that_do_not_fit_are_rounded_and_flagged() -> None:

@@ -29,10 +29,7 @@ _QUERY = """{
 
 
 def instance(home: Home) -> Iterator[Finding]:
-    """Settings file, web server, daemons, code locations, runs whose process is gone."""
-    path = home.dagster_home / "dagster.yaml"
-    if not path.is_file():
-        yield Finding("warning", "dagster", f"{path} is missing", f"mdc init {home.root} writes it")
+    """Web server, daemons, code locations, runs whose process is gone."""
     served = _ask(home)
     if served is None:
         yield Finding("ok", "dagster", f"not served (mdc up): nothing answers at {_url(home)}")

@@ -1,0 +1,1 @@
+"""Benchmarks: figures beside a yardstick of the same run. Not tests: nothing here fails a build."""
