@@ -1,6 +1,6 @@
 """A small markdown preview of what a run stored: counts per symbol and a chart of closes as SVG.
 
-The chart is a data URI, which Dagster's markdown shows; it is drawn from at most one symbol and 120
+The chart is a data URI, which Dagster's markdown shows; it is drawn from at most one symbol and 60
 sessions, so that an event stays under 10 kB. Numbers are only drawn here, never stored: floats do.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 WIDTH, HEIGHT = 480, 90
-POINTS = 120
+POINTS = 60
 LISTED = 12
 
 

@@ -75,7 +75,9 @@ class ProviderSettings(_Section):
     drop_folder: str | None = Field(default=None, description="files provider: where the files are")
     mapping: dict[str, str] | None = Field(default=None, description="files: canonical = their column")
     market: str | None = Field(default=None, description="files: the market these data measure")
-    format: Literal["csv", "parquet"] | None = Field(default=None, description="files: csv unless said otherwise")
+    format: Literal["csv", "parquet"] | None = Field(
+        default=None, description="files: csv unless said otherwise"
+    )
     timezone: str | None = Field(default=None, description="files: IANA zone of timestamps that carry none")
     basis: Literal["raw", "split", "split+dividend"] | None = None
 

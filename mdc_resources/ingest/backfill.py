@@ -193,6 +193,7 @@ class _Run:
             claims=claims,
             prior=prior,
             batch_partitions=settings.ingest.batch_partitions,
+            batch_rows=settings.ingest.batch_rows,
             on_commit=self.on_commit,
         )
         prefix = "sandbox:" if self.lake.sandbox else ""
@@ -275,15 +276,12 @@ class _Run:
     def _report(self, settler: Settler, message: str) -> None:
         if self.on_progress is None:
             return
-        waiting = sum(
-            table.num_rows for tables in settler.committer.pending.tables.values() for table in tables
-        )
         self.on_progress(
             Progress(
                 done=self.total - len(self.board.open),
                 total=self.total,
                 requests=self.tally.sent,
-                rows=self.rows + settler.committer.rows + waiting,
+                rows=self.rows + settler.committer.rows + settler.committer.pending.rows,
                 failovers=self.tally.failovers,
                 message=message,
             )

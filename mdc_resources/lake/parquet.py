@@ -42,7 +42,16 @@ def write_data_file(data_dir: Path, dataset: Dataset, table: pa.Table) -> DataFi
     """
     table = _canonical(dataset, table)
     first = pc.min(table.column("session")).as_py()
-    folder = data_dir / "main" / dataset.value / f"{first:%Y-%m}"
+    return _write(data_dir / "main" / dataset.value / f"{first:%Y-%m}", table)
+
+
+def write_ledger_file(data_dir: Path, ledger: str, rows: pa.Table) -> DataFile:
+    """Write ``rows`` of a ledger, sorted where it is keyed, as one new durable file."""
+    keys = [(name, "ascending") for name in ("dataset", "symbol", "session") if name in rows.column_names]
+    return _write(data_dir / "main" / ledger, rows.sort_by(keys) if keys else rows)
+
+
+def _write(folder: Path, table: pa.Table) -> DataFile:
     make_dirs(folder)
     final = folder / f"{uuid.uuid4()}.parquet"
     temp = final.with_name(final.name + ".tmp")

@@ -77,10 +77,7 @@ def check(connection: Connection, claim: Claim, *, grace_seconds: float = COMMIT
     The claim then lasts for ``grace_seconds`` at least, so it cannot lapse between this check and
     the commit it guards.
     """
-    rows = connection.execute(
-        select(claims.c.symbol, claims.c.session).where(claims.c.attempt == claim.attempt)
-    )
-    lost = set(claim.granted) - {PartitionKey(Symbol(symbol), session) for symbol, session in rows}
+    lost = _lost(connection, claim)
     if lost:
         first = min(lost)
         raise FencedOut(
@@ -94,6 +91,16 @@ def check(connection: Connection, claim: Claim, *, grace_seconds: float = COMMIT
         .where(attempts.c.attempt == claim.attempt, attempts.c.expires_at < until)
         .values(expires_at=until)
     )
+
+
+def _lost(connection: Connection, claim: Claim) -> set[PartitionKey]:
+    """Granted keys that are no longer held."""
+    mine = claims.c.attempt == claim.attempt
+    # An attempt's keys only ever become fewer: the same number means the same keys.
+    if connection.scalar(select(func.count()).where(mine)) == len(claim.granted):
+        return set()
+    held = connection.execute(select(claims.c.symbol, claims.c.session).where(mine))
+    return set(claim.granted) - {PartitionKey(Symbol(symbol), session) for symbol, session in held}
 
 
 def give_back(connection: Connection, claim: Claim) -> None:
