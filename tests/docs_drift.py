@@ -24,7 +24,7 @@ MAX_DECISION_LINES = 60
 
 def generated() -> Iterator[str]:
     """Pages that are written from the code."""
-    if reference.PAGE.read_text(encoding="utf-8") != reference.render():
+    if reference.PAGE.read_text(encoding="utf-8") != reference.reference_page():
         yield f"{reference.PAGE.name} differs from the DDL: run python -m mdc_resources.lake.reference"
 
 
@@ -49,6 +49,8 @@ def commands() -> Iterator[str]:
 def lengths() -> Iterator[str]:
     """Pages that have outgrown themselves."""
     for page in PAGES:
+        if page.parent.name == "reference":
+            continue
         limit = MAX_DECISION_LINES if page.parent.name == "decisions" else MAX_LINES.get(page.name, 400)
         if (lines := len(page.read_text(encoding="utf-8").splitlines())) > limit:
             yield f"{page.relative_to(ROOT)} has {lines} lines, at most {limit} are read"

@@ -141,7 +141,7 @@ class Sandbox:
             return JSONResponse(
                 {"error": f"the sandbox does not speak {name[:40]!a}", "hint": f"Known: {known}"}, 404
             )
-        headers = {key: value for key, value in request.headers.items()}
+        headers = dict(request.headers)
         query = Query(f"/{request.path_params['path']}", dict(request.query_params), headers)
         slow, fault = self.faults.met(name, query.target)
         if slow:

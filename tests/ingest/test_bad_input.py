@@ -24,8 +24,8 @@ from tests.homes import Served, make_home
 START, END = dt.date(2024, 3, 4), dt.date(2024, 3, 28)
 SESSIONS = get_calendar("XNYS").sessions(START, END)
 BODIES = [
-    "html200", "error200", "empty_body", "truncated", "truncated_json", "reset", "gzip_plain", "deep_json", "wrong_symbol",
-    "redirect",
+    "html200", "error200", "empty_body", "truncated", "truncated_json", "reset", "gzip_plain", "deep_json",
+    "wrong_symbol", "redirect",
 ]  # fmt: skip
 ROWS = ["null_rows", "missing_rows", "high_lt_low", "nan", "negative_volume", "conflicting_duplicates"]
 HARMLESS = ["duplicates", "unsorted", "outside_range", "extra_field"]
@@ -300,9 +300,10 @@ def test_restated_history_is_a_new_snapshot(pair: Served) -> None:
     pair.fault("yahoo", "restated", probability=1.0)
     after = backfill(pair.home, want("AAPL", refetch=True), run_id="after")
     assert query(pair.home, "SELECT close FROM bars_1d_stored ORDER BY session") != old
-    with contextlib.closing(Lake.open(pair.home.lake_dir)) as lake:
-        with contextlib.closing(lake.connect(as_of=before.snapshots[-1])) as then:
-            assert then.execute("SELECT close FROM bars_1d_stored ORDER BY session").fetchall() == old
+    with contextlib.ExitStack() as stack:
+        lake = stack.enter_context(contextlib.closing(Lake.open(pair.home.lake_dir)))
+        then = stack.enter_context(contextlib.closing(lake.connect(as_of=before.snapshots[-1])))
+        assert then.execute("SELECT close FROM bars_1d_stored ORDER BY session").fetchall() == old
     check_invariants(pair.home, after)
 
 

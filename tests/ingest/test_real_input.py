@@ -118,7 +118,7 @@ def test_split_and_dividends_are_facts(yahoo: Home, payloads: Path) -> None:
     assert splits == [("NVDA", dt.date(2021, 7, 20), 4, 1)]
     stored = rows(
         yahoo,
-        "SELECT ex_date, amount FROM corporate_actions WHERE kind = 'dividend' AND symbol = 'MSFT' ORDER BY ALL",
+        "SELECT ex_date, amount FROM corporate_actions WHERE kind = 'dividend' AND symbol = 'MSFT' ORDER BY 1",
     )
     sent = chart(payloads, "MSFT")["events"]["dividends"].values()
     expected = sorted(
@@ -177,8 +177,10 @@ def test_alpaca_pages(payloads: Path, tmp_path: Path) -> None:
             Decimal(str(bar["o"])),
             Decimal(str(bar["c"])),
             Decimal(bar["v"]),
+            bar["n"],
+            bar["vw"],
+            "raw",
         )
-        + (bar["n"], bar["vw"], "raw")
         for symbol, bars in sent.items()
         for bar in bars
     }
