@@ -38,6 +38,12 @@ class RunFailed(MdcError):
 class DagsterReporter:
     """Implements ``mdc_resources.cli.reporters.Reporter``."""
 
+    def prepare(self, home: Home) -> None:
+        """Write the home's ``dagster.yaml``; one that a person has changed is left alone."""
+        from mdc_assets.instance import ensure
+
+        ensure(home)
+
     def run(
         self, home: Home, want: Want, *, on_progress: Callable[[Progress], None] | None = None
     ) -> Outcome:

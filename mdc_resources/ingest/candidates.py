@@ -92,7 +92,9 @@ def candidates(
             f"no provider can be asked for {dataset}",
             hint="; ".join(left_out) or "Enable one that offers it in mdc.toml",
         )
-    found.sort(key=lambda c: (c.rank, c.name))
+    # Nearly every partition of corporate actions is empty: first those whose silence is proof.
+    silent = dataset is Dataset.CORPORATE_ACTIONS
+    found.sort(key=lambda c: (silent and not c.offer.empty_is_proof, c.rank, c.name))
     return [c for c in found if c.offer.market == found[0].offer.market], left_out
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from mdc_resources.config import Home, Limits
+from mdc_resources.domain.datasets import Basis, Dataset
+from mdc_resources.domain.errors import UsageError
 from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import now
@@ -80,12 +82,34 @@ def preview(home: Home, want: Want) -> Preview:
         )
         state = stack.enter_context(contextlib.closing(State.open(home)))
         scope = measure(home, lake, state, want, at=now())
-        parts = [
-            part
-            for (_, asset_class), symbols in groups(home, state, scope).items()
-            for part in _plan_group(home, lake, scope, asset_class, symbols)
-        ]
-    return _sum(want, scope, parts)
+        parts = _plan(home, lake, state, scope)
+        return _sum(want, scope, [*parts, *_facts(home, lake, state, want, parts)])
+
+
+def _plan(home: Home, lake: Lake, state: State, scope: Scope) -> list[_Part]:
+    return [
+        part
+        for (_, asset_class), symbols in groups(home, state, scope).items()
+        for part in _plan_group(home, lake, scope, asset_class, symbols)
+    ]
+
+
+def _facts(home: Home, lake: Lake, state: State, want: Want, parts: list[_Part]) -> list[_Part]:
+    """Requests for the corporate actions that bars of these parts will need."""
+    needing = {
+        symbol
+        for part in parts
+        if want.dataset.is_bars and part.candidate.offer.basis is not Basis.SPLIT
+        for request in part.requests
+        for symbol in request.symbols
+    }
+    if not needing:
+        return []
+    facts = Want(Dataset.CORPORATE_ACTIONS, tuple(sorted(needing)), want.start, want.end)
+    try:
+        return _plan(home, lake, state, measure(home, lake, state, facts, at=now()))
+    except UsageError:  # nobody offers them
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,10 +116,8 @@ def test_split_and_dividends_are_facts(yahoo: Home, payloads: Path) -> None:
         yahoo, "SELECT symbol, ex_date, ratio_to, ratio_from FROM corporate_actions WHERE kind = 'split'"
     )
     assert splits == [("NVDA", dt.date(2021, 7, 20), 4, 1)]
-    stored = rows(
-        yahoo,
-        "SELECT ex_date, amount FROM corporate_actions WHERE kind = 'dividend' AND symbol = 'MSFT' ORDER BY 1",
-    )
+    sql = "SELECT ex_date, amount FROM corporate_actions WHERE symbol = ? AND kind = 'dividend' ORDER BY 1"
+    stored = rows(yahoo, sql, "MSFT")
     sent = chart(payloads, "MSFT")["events"]["dividends"].values()
     expected = sorted(
         (dt.datetime.fromtimestamp(d["date"], XNYS.tz).date(), Decimal(str(d["amount"]))) for d in sent
