@@ -70,7 +70,6 @@ def wants() -> tuple[Want, ...]:
 
     return (
         Want(Dataset.BARS_1D, SYMBOLS, *DAYS),
-        Want(Dataset.CORPORATE_ACTIONS, SYMBOLS, *DAYS),
         Want(Dataset.BARS_1M, MINUTE_SYMBOLS, *MINUTES),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.test_symbols import HOSTILE, symbols_of
+from tests.cli.test_symbols_command import HOSTILE, symbols_of
 
 
 def write(tmp_path, text):
