@@ -23,6 +23,9 @@ from mdc_resources.ingest.wants import Committed, Outcome, Progress, Want
 from mdc_resources.lake import Lake
 from mdc_resources.state import State
 
+# Small files of one month before they are merged: a scan of many is slow, a merge is not free.
+COMPACT_FILES = 16
+
 
 def backfill(
     home: Home,
@@ -52,15 +55,12 @@ def backfill(
         run = Run(home, want, run_id, lake, state, on_progress, on_commit)
         asyncio.run(run.work())
         outcome = run.outcome(time.monotonic() - started)
-        facts = facts_of(want, outcome)
-        if facts is None:
-            return outcome
-        along = Run(home, facts, run_id, lake, state, on_progress, on_commit)
-        try:
-            asyncio.run(along.work())
-        except UsageError as nobody:  # the bars are stored all the same
-            return replace(outcome, errors=(*outcome.errors, str(nobody)))
-        return _with_facts(outcome, along.outcome(0.0), time.monotonic() - started)
+        if (facts := facts_of(want, outcome)) is not None:
+            along = Run(home, facts, run_id, lake, state, on_progress, on_commit)
+            outcome = _with_facts(outcome, along)
+        if outcome.snapshots:
+            lake.compact(min_files=COMPACT_FILES)
+        return replace(outcome, seconds=time.monotonic() - started)
 
 
 def facts_of(want: Want, outcome: Outcome) -> Want | None:
@@ -76,8 +76,13 @@ def facts_of(want: Want, outcome: Outcome) -> Want | None:
     return Want(Dataset.CORPORATE_ACTIONS, symbols, want.start, want.end) if symbols else None
 
 
-def _with_facts(bars: Outcome, facts: Outcome, seconds: float) -> Outcome:
-    """``bars`` with what the facts cost added."""
+def _with_facts(bars: Outcome, along: Run) -> Outcome:
+    """``bars`` with what fetching the facts cost added."""
+    try:
+        asyncio.run(along.work())
+    except UsageError as nobody:  # offers them; the bars are stored all the same
+        return replace(bars, errors=(*bars.errors, str(nobody)))
+    facts = along.outcome(0.0)
     return replace(
         bars,
         requests_sent=bars.requests_sent + facts.requests_sent,
@@ -86,5 +91,4 @@ def _with_facts(bars: Outcome, facts: Outcome, seconds: float) -> Outcome:
         rows=bars.rows + facts.rows,
         snapshots=(*bars.snapshots, *facts.snapshots),
         errors=(*bars.errors, *(error for error in facts.errors if error not in bars.errors)),
-        seconds=seconds,
     )

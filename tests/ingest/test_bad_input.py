@@ -290,6 +290,18 @@ def test_raw_bars_bring_the_facts_that_make_them_readable(served: Served) -> Non
     assert ratios == {False: 10, True: 1}
 
 
+def test_many_small_backfills_do_not_leave_many_small_files(pair: Served) -> None:
+    """One file a commit would make a lake of splinters; a month's are merged, rows untouched."""
+    symbols = [f"S{number:02d}" for number in range(20)]
+    for symbol in symbols:
+        backfill(pair.home, want(symbol), run_id=f"run-{symbol}")
+    with contextlib.closing(Lake.open(pair.home.lake_dir)) as lake:
+        files = {table.name: table.files for table in lake.status().tables}
+        assert lake.verify(deep=True) == []
+    assert files["bars_1d"] < 16
+    assert query(pair.home, "SELECT count(*) FROM bars_1d_stored") == [(len(symbols) * len(SESSIONS),)]
+
+
 def test_exact_keys_narrow_the_hull(pair: Served) -> None:
     """Only the named partitions are fetched; neighbours stay missing."""
     keys = frozenset({PartitionKey(Symbol("AAPL"), SESSIONS[0]), PartitionKey(Symbol("IBM"), SESSIONS[3])})
