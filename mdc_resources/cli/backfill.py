@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mdc_resources.config import Home
     from mdc_resources.ingest import Outcome, Preview, Want
 
+SHOWN = 20  # requests of a dry run
 app = typer.Typer(rich_markup_mode=None)
 _SHOWN_ERRORS = 5
 
@@ -167,8 +168,11 @@ def _print_preview(seen: Preview, *, as_json: bool) -> None:
         (name.replace("_", " "), value) for name, value in seen.as_dict().items() if not _is_listing(value)
     ]
     output.print_fields(fields)
-    for request in seen.requests[:20]:
-        output.note(f"  {request}")
+    for request in seen.requests[:SHOWN]:
+        names = ", ".join(request.symbols[:5]) + (" ..." if len(request.symbols) > 5 else "")
+        output.note(f"  {request.provider:<8} {request.dataset:<17} {request.start}..{request.end}  {names}")
+    if len(seen.requests) > SHOWN:
+        output.note(f"  ... and {len(seen.requests) - SHOWN} more")
 
 
 def _is_listing(value: object) -> bool:

@@ -28,7 +28,7 @@ class Board:
     bad: dict[PartitionKey, list[tuple[str, BadRow]]] = field(default_factory=lambda: defaultdict(list))
     partial: dict[PartitionKey, tuple[Answer, Verdict]] = field(default_factory=dict)
     retryable: set[PartitionKey] = field(default_factory=set)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def resolve(self, rows: Iterable[CoverageRow]) -> None:
         """Take partitions off the board."""
@@ -48,13 +48,15 @@ class Board:
 
     def failed(self, keys: Iterable[PartitionKey], error: ProviderError) -> None:
         """``error`` kept ``keys`` from being answered."""
-        self.errors[f"{error.provider}: {error}"] += 1
+        text = str(error).removeprefix(f"{error.provider}: ")
+        self.errors[error.provider, f"{error.provider}: {text}"] += 1
         if may_pass(error):
             self.retryable.update(key for key in keys if key in self.open)
 
-    def messages(self) -> tuple[str, ...]:
-        """Distinct errors, most frequent first, with how often each was seen."""
-        return tuple(text if n == 1 else f"{text} ({n} times)" for text, n in self.errors.most_common())
+    def messages(self) -> tuple[tuple[str, str], ...]:
+        """(provider, message) of distinct errors, most frequent first, with how often each was seen."""
+        seen = self.errors.most_common()
+        return tuple((name, text if n == 1 else f"{text} ({n} times)") for (name, text), n in seen)
 
 
 def may_pass(error: ProviderError) -> bool:

@@ -236,10 +236,8 @@ class Run:
 
     def _incidents(self) -> list[Incident]:
         return [
-            Incident(
-                "provider", text, started_at=now(), provider=text.split(":", 1)[0], dataset=self.want.dataset
-            )
-            for text in self.board.messages()
+            Incident("provider", text, started_at=now(), provider=name, dataset=self.want.dataset)
+            for name, text in self.board.messages()
         ]
 
     def _report(self, settler: Settler, message: str) -> None:
@@ -280,7 +278,7 @@ class Run:
             failovers=self.tally.failovers,
             rows=self.rows,
             snapshots=tuple(self.snapshots),
-            errors=self.board.messages(),
+            errors=tuple(text for _, text in self.board.messages()),
             seconds=seconds,
         )
 
