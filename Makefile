@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= demo-home
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test check bench chaos fmt lock clean
+.PHONY: demo up test check bench chaos fuzz fmt lock clean
 
 demo: $(STAMP)  ## a real backfill against a local synthetic vendor
 	$(BIN)/mdc demo $(DEMO)
@@ -29,6 +29,9 @@ bench: $(STAMP)  ## every figure beside its yardstick
 
 chaos: $(STAMP)  ## kill -9 and power loss, for a long time
 	$(BIN)/pytest -m chaos --timeout=3600
+
+fuzz: $(STAMP)  ## any bytes through every decoder, for a long time
+	MDC_FUZZ_EXAMPLES=20000 $(BIN)/pytest tests/providers/test_fuzz.py -n 2 --timeout=3600
 
 fmt: $(STAMP)
 	$(BIN)/ruff check --fix .

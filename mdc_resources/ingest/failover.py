@@ -26,7 +26,7 @@ from mdc_resources.ingest.scope import Scope, holes
 from mdc_resources.ingest.settling import Settler
 from mdc_resources.transport.http import HttpTransport
 
-BACKLOG = 64
+BACKLOG = 32
 
 
 @dataclass(slots=True)

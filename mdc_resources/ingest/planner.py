@@ -27,6 +27,8 @@ ROWS_PER_SESSION = {
     Dataset.CORPORATE_ACTIONS: 0.02,
     Dataset.INSTRUMENTS: 1.0,
 }
+# All pages of an answer are held until it is complete: ten of the largest pages, about 15 MB.
+ANSWER_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def plan(
     offer = spec.offers[dataset]
     groups: dict[tuple[int, int], list[Symbol]] = defaultdict(list)
     for symbol in sorted(holes.missing):
-        for run in _cut(holes.missing[symbol], offer).runs:
+        for run in _cut(holes.missing[symbol], offer, dataset).runs:
             groups[run].append(symbol)
     requests = [
         FetchRequest(
@@ -58,7 +60,7 @@ def plan(
             attempt=attempt,
         )
         for (start, end), symbols in groups.items()
-        for chunk in _chunks(symbols, offer.max_symbols)
+        for chunk in _chunks(symbols, _symbols_at_once(offer, dataset, sessions=end - start))
     ]
     return sorted(requests, key=lambda r: (r.symbols, r.start))
 
@@ -82,8 +84,18 @@ def reachable(offer: Offer, calendar: Calendar, missing: Intervals, *, asof: dt.
     )
 
 
-def _cut(missing: Intervals, offer: Offer) -> Intervals:
-    return missing.split(offer.max_sessions) if offer.max_sessions else missing
+def _cut(missing: Intervals, offer: Offer, dataset: Dataset) -> Intervals:
+    limits = [offer.max_sessions] if offer.max_sessions else []
+    if offer.page_rows is not None:
+        limits.append(max(1, int(ANSWER_ROWS / ROWS_PER_SESSION[dataset])))
+    return missing.split(min(limits)) if limits else missing
+
+
+def _symbols_at_once(offer: Offer, dataset: Dataset, *, sessions: int) -> int:
+    if offer.page_rows is None:
+        return offer.max_symbols
+    fitting = int(ANSWER_ROWS / (sessions * ROWS_PER_SESSION[dataset]))
+    return max(1, min(offer.max_symbols, fitting))
 
 
 def _chunks(symbols: list[Symbol], size: int) -> Iterable[tuple[Symbol, ...]]:

@@ -14,7 +14,7 @@ from mdc_resources.config import Limits
 from mdc_resources.domain.datasets import Basis, Dataset, NumberEncoding
 from mdc_resources.domain.intervals import Intervals
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.ingest.planner import Holes, pages, plan, reachable
+from mdc_resources.ingest.planner import ANSWER_ROWS, Holes, pages, plan, reachable
 from mdc_resources.ingest.preview import seconds_at_limits
 from mdc_resources.providers.spec import Offer, ProviderSpec
 
@@ -87,6 +87,19 @@ def test_symbols_with_the_same_hole_share_a_request() -> None:
     }
     requests = plan(spec_of(replace(OFFER, max_symbols=10)), Dataset.BARS_1D, Holes(XNYS, missing), asof=ASOF)
     assert [r.symbols for r in requests] == [("AAPL", "IBM", "MSFT"), ("ZM",)]
+
+
+def test_a_paged_answer_is_bounded_at_the_cost_of_no_page() -> None:
+    """Ten years of minutes of forty symbols are many requests that fit memory, in full pages."""
+    decade = Intervals(((BASE - 2520, BASE),))
+    missing = {Symbol(f"S{n:02d}"): decade for n in range(40)}
+    minutes = replace(OFFER, max_symbols=100, page_rows=10_000)
+    spec = ProviderSpec("vendor", "Vendor", "http://vendor", 1, Limits(), {Dataset.BARS_1M: minutes})
+    requests = plan(spec, Dataset.BARS_1M, Holes(XNYS, missing), asof=ASOF)
+    sizes = [(len(r.symbols), len(XNYS.sessions(r.start, r.end))) for r in requests]
+    assert max(symbols * sessions * 390 for symbols, sessions in sizes) <= ANSWER_ROWS
+    sent = sum(pages(minutes, Dataset.BARS_1M, symbols=n, sessions=m) for n, m in sizes)
+    assert sent <= 1.05 * 40 * 2520 * 390 / 10_000
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,11 @@ from tests.providers.asking import (
     want,
 )
 
-DRILL = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRILL = settings(
+    max_examples=int(os.environ.get("MDC_FUZZ_EXAMPLES", "100")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def _parquet() -> bytes:
