@@ -129,7 +129,8 @@ class Run:
         prior.update(self._prior(dataset, keys))
         claim = self._claim(dataset, [key for key in keys if not _settled(prior, dataset, key)])
         claims.append(claim)
-        return set(claim.granted)
+        prior.update(self._prior(dataset, claim.granted))  # somebody may have settled some before the claim
+        return {key for key in claim.granted if not _settled(prior, dataset, key)}
 
     def _prior(
         self, dataset: Dataset, keys: Sequence[PartitionKey]

@@ -24,14 +24,14 @@ RANGE = ("2024-03-04", "2024-03-28")
 EXPECTED = 2 * 19
 
 
-def start(home: Home, run_id: str, **environ: str) -> subprocess.Popen[bytes]:
+def start(home: Home, run_id: str, *, dataset: str = "bars_1d", **environ: str) -> subprocess.Popen[bytes]:
     """A backfill of two symbols in its own process."""
     command = [
         sys.executable,
         "-m",
         "tests.ingest.program",
         str(home.root),
-        "bars_1d",
+        dataset,
         "AAPL,IBM",
         *RANGE,
         run_id,
@@ -99,6 +99,19 @@ def test_the_same_range_launched_twice_is_fetched_once(tmp_path: Path, vendor: S
     assert [outcome["present"] for outcome in outcomes] == [EXPECTED, EXPECTED]
     assert sum(outcome["requests_sent"] for outcome in outcomes) == served.requests() == 2
     assert sum(outcome["fetched"] for outcome in outcomes) == EXPECTED
+
+
+def test_facts_that_come_along_are_stored_once(tmp_path: Path, vendor: SandboxServer) -> None:
+    """Bars and corporate actions backfilled at once meet in the same facts; none is stored twice."""
+    home = make_home(tmp_path / "home", vendor.url, providers=("yahoo",))
+    Served(home, vendor).calm()
+    both = [start(home, "bars"), start(home, "facts", dataset="corporate_actions")]
+    assert [finish(process)["missing"] for process in both] == [0, 0]
+    with contextlib.closing(Lake.open(home.lake_dir)) as lake:
+        assert lake.verify(deep=True) == []
+        with contextlib.closing(lake.connect()) as connection:
+            sql = "SELECT count(*) FROM corporate_actions GROUP BY symbol, ex_date, kind HAVING count(*) > 1"
+            assert connection.execute(sql).fetchall() == []
 
 
 def test_a_killed_fetcher_does_not_block_the_next(tmp_path: Path, vendor: SandboxServer) -> None:
