@@ -26,13 +26,13 @@ from duckdb import DuckDBPyConnection
 from mdc_assets.partitions import asset_key, shard_name, shard_names
 from mdc_resources.calendars import FIRST
 from mdc_resources.config import Home
+from mdc_resources.coverage.expectation import Expectation, expect, ledger, summarise
 from mdc_resources.dagster_resources import LakeResource, duplicates, insane_bars
 from mdc_resources.domain.coverage import CoverageSummary
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import now
-from mdc_resources.ingest.expectation import Expectation, expect, ledger, summarise
 from mdc_resources.lake import Lake
 from mdc_resources.state import State
 

@@ -27,13 +27,13 @@ from mdc_assets.events import materialize_many
 from mdc_assets.partitions import asset_key, register, shard_name, to_dagster
 from mdc_assets.preview import preview_of
 from mdc_resources.config import Home
+from mdc_resources.coverage.expectation import ledger
 from mdc_resources.dagster_resources import lake_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import MdcError, UsageError
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.ingest import Committed, Outcome, Progress, Want, backfill
-from mdc_resources.ingest.expectation import ledger
 from mdc_resources.state import Member, State
 
 Listener = Callable[[Progress], None]

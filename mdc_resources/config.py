@@ -31,6 +31,15 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _checked_duration(value: str) -> str:
+    """``value`` if it is one, for validators."""
+    try:
+        parse_duration(value)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
 class LakeSettings(_Section):
     """Where the data lies. ``catalog_url`` empty means SQLite inside the lake."""
 
@@ -107,11 +116,7 @@ class DatasetSettings(_Section):
     @field_validator("settle")
     @classmethod
     def _is_duration(cls, value: str) -> str:
-        try:
-            parse_duration(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return value
+        return _checked_duration(value)
 
     @property
     def settle_delay(self) -> dt.timedelta:
@@ -129,6 +134,58 @@ class IngestSettings(_Section):
         default=120.0, ge=0, description="for partitions another run is fetching"
     )
     default_universe: str = "us"
+
+
+class RecoverySettings(_Section):
+    """How holes are filled without being asked. ``datasets`` are those that are looked after.
+
+    A partition is asked for ``max_attempts`` times, with pauses that double from ``first_pause`` to
+    ``longest_pause``; then an incident says what was tried, and it is left to a person.
+    """
+
+    datasets: tuple[str, ...] = ("bars_1d", "bars_1m", "corporate_actions")
+    interval_seconds: int = Field(default=60, ge=1, description="between two looks at the ledger")
+    max_runs_per_tick: int = Field(default=10, ge=1, le=100)
+    max_attempts: int = Field(default=6, ge=1)
+    first_pause: str = Field(default="10m", description="after the first failure")
+    longest_pause: str = "1d"
+
+    @field_validator("first_pause", "longest_pause")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        return _checked_duration(value)
+
+
+class ScheduleSettings(_Section):
+    """What is switched on when a home is first served; the web UI switches it later."""
+
+    gaps: bool = Field(default=True, description="the sensor that fills holes")
+    end_of_day: bool = Field(default=True, description="new sessions, after the close plus settle")
+    recheck: bool = Field(default=True, description="weekly: the last sessions once more")
+    recheck_sessions: int = Field(default=20, ge=1)
+    verify: bool = Field(default=True, description="monthly: every file and row against the ledger")
+    reconcile: bool = Field(default=True, description="hourly: what the event log lacks")
+    freshness: bool = Field(default=True, description="the sensor that evaluates [sla.*]")
+    coverage_map: bool = Field(default=True, description="daily: the picture of what is held")
+
+
+class SlaSettings(_Section):
+    """A promise: ``dataset`` of ``universe`` is complete ``within`` so long after each close."""
+
+    dataset: str
+    universe: str = "us"
+    within: str = "2h"
+    sessions: int = Field(default=5, ge=1, description="how many of the newest sessions it covers")
+
+    @field_validator("within")
+    @classmethod
+    def _is_duration(cls, value: str) -> str:
+        return _checked_duration(value)
+
+    @property
+    def delay(self) -> dt.timedelta:
+        """``within`` as a timedelta."""
+        return parse_duration(self.within)
 
 
 class DagsterSettings(_Section):
@@ -165,6 +222,9 @@ class Settings(BaseSettings):
     lake: LakeSettings = LakeSettings()
     transport: TransportSettings = TransportSettings()
     ingest: IngestSettings = IngestSettings()
+    recovery: RecoverySettings = RecoverySettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    sla: dict[str, SlaSettings] = Field(default_factory=dict)
     dagster: DagsterSettings = DagsterSettings()
     sandbox: SandboxSettings = SandboxSettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)

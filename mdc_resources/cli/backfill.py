@@ -77,8 +77,9 @@ def _want(
 ) -> Want:
     """Check everything that was typed, then let new symbols join; nothing is sent."""
     from mdc_resources.cli import config_checks, selection
+    from mdc_resources.coverage import calendar_of
     from mdc_resources.domain.datasets import parse_dataset
-    from mdc_resources.ingest import Want, calendar_of
+    from mdc_resources.ingest import Want
     from mdc_resources.state import State
 
     wanted = parse_dataset(dataset)

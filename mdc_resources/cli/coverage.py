@@ -35,9 +35,9 @@ def coverage(
     + partial + empty + missing + quarantined + expired; gaps are missing or partial sessions.
     """
     from mdc_resources.cli import selection
+    from mdc_resources.coverage import coverage_summary
     from mdc_resources.domain.datasets import parse_dataset
     from mdc_resources.domain.symbols import parse_symbols
-    from mdc_resources.ingest import coverage_summary
 
     home = home_of(ctx)
     wanted = parse_dataset(dataset)

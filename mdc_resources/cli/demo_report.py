@@ -38,7 +38,7 @@ def is_complete(home: Home) -> bool:
 def coverage(home: Home) -> list[tuple[Want, CoverageSummary]]:
     """What each want of the demo holds now."""
     from mdc_resources.cli.demo import wants
-    from mdc_resources.ingest import coverage_summary
+    from mdc_resources.coverage import coverage_summary
 
     return [
         (want, coverage_summary(home, want.dataset, want.symbols, want.start, want.end)) for want in wants()

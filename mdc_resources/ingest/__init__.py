@@ -6,7 +6,6 @@ archive alone.
 """
 
 from mdc_resources.ingest.backfill import backfill
-from mdc_resources.ingest.expectation import calendar_of, coverage_summary
 from mdc_resources.ingest.preview import Preview, preview
 from mdc_resources.ingest.rebuild import RebuildReport, rebuild
 from mdc_resources.ingest.wants import Committed, Outcome, Progress, Want
@@ -19,8 +18,6 @@ __all__ = [
     "RebuildReport",
     "Want",
     "backfill",
-    "calendar_of",
-    "coverage_summary",
     "preview",
     "rebuild",
 ]

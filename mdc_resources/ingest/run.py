@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mdc_resources.config import Home
+from mdc_resources.coverage.expectation import ledger
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import StorageFailed
@@ -24,7 +25,6 @@ from mdc_resources.domain.time import now
 from mdc_resources.ingest.board import Board
 from mdc_resources.ingest.candidates import Candidate, candidates, in_order
 from mdc_resources.ingest.committing import Committer
-from mdc_resources.ingest.expectation import ledger
 from mdc_resources.ingest.failover import Failover, Tally
 from mdc_resources.ingest.scope import Scope, groups, measure, series_basis
 from mdc_resources.ingest.settling import Settler

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from mdc_resources.calendars import Calendar
 from mdc_resources.config import Home
+from mdc_resources.coverage.expectation import Expectation, expect, ledger
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.ingest.expectation import Expectation, expect, ledger
 from mdc_resources.ingest.planner import Holes
 from mdc_resources.ingest.wants import Want
 from mdc_resources.lake import Lake

@@ -17,7 +17,8 @@ class Want:
     """``symbols`` of ``dataset`` over the sessions ``start``..``end``, both inclusive.
 
     ``keys`` narrows the product of the two to exact partitions. ``refetch`` asks again for what is
-    already settled; ``provider`` restricts failover to one.
+    already settled; ``provider`` restricts failover to one. ``patient`` leaves a provider alone about a
+    partition it failed lately: repairs are patient, a person who asks is not.
     """
 
     dataset: Dataset
@@ -27,6 +28,7 @@ class Want:
     provider: str | None = None
     refetch: bool = False
     keys: frozenset[PartitionKey] | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

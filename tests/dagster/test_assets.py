@@ -9,9 +9,9 @@ from dagster import AssetKey, DagsterEventType, DagsterRunStatus
 
 from mdc_assets import metadata
 from mdc_assets.partitions import register
+from mdc_resources.coverage.expectation import ledger
 from mdc_resources.domain.coverage import PartitionState
 from mdc_resources.domain.datasets import Dataset
-from mdc_resources.ingest.expectation import ledger
 from mdc_resources.lake import Lake
 from mdc_resources.state import State
 from tests.dagster.conftest import BARS, follow

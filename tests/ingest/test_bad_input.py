@@ -11,11 +11,12 @@ import pytest
 
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
+from mdc_resources.coverage import coverage_summary
 from mdc_resources.domain.coverage import PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import BadCredentials, ConfigError, UsageError
 from mdc_resources.domain.symbols import Symbol, parse_symbols
-from mdc_resources.ingest import Outcome, Want, backfill, coverage_summary, preview
+from mdc_resources.ingest import Outcome, Want, backfill, preview
 from mdc_resources.lake import Lake
 from mdc_resources.sandbox.server import SandboxServer
 from mdc_resources.transport.archive import ArchivedExchange, read_archive

@@ -16,10 +16,11 @@ import pytest
 
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
+from mdc_resources.coverage import coverage_summary
 from mdc_resources.domain.coverage import PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import parse_symbols
-from mdc_resources.ingest import Outcome, Want, backfill, coverage_summary, rebuild
+from mdc_resources.ingest import Outcome, Want, backfill, rebuild
 from mdc_resources.lake import Lake
 from mdc_resources.sandbox.market import Market
 from mdc_resources.sandbox.replay import Replay

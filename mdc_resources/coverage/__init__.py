@@ -1,0 +1,11 @@
+"""What the archive should hold, what it holds, and what explains the rest.
+
+    calendar x membership x listing  ->  expected  ->  minus the ledger  ->  gaps
+
+:mod:`.expectation` counts, :mod:`.gaps` finds what is open at the scale of whole universes. Nothing
+here fetches or writes: it reads the ledger, the calendars and the machine state.
+"""
+
+from mdc_resources.coverage.expectation import calendar_of, coverage_summary
+
+__all__ = ["calendar_of", "coverage_summary"]
