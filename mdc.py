@@ -98,6 +98,7 @@ def bars(
     """
     from mdc_resources.domain.symbols import parse_symbols
     from mdc_resources.query.bars import read_bars
+    from mdc_resources.query.session import connect as open_connection
 
     wanted = parse_symbols([symbols] if isinstance(symbols, str) else list(symbols))
     if not wanted:
@@ -105,9 +106,10 @@ def bars(
     first, last = _session(start), _session(end)
     if first > last:
         raise UsageError(f"start {first} lies after end {last}", hint="Swap them")
-    connection = connect(config, as_of)
+    home = _home(config)
+    connection = open_connection(home, as_of=_as_of(as_of))
     try:
-        return read_bars(connection, dataset, wanted, first, last, exact=exact)
+        return read_bars(connection, dataset, wanted, first, last, exact=exact, home=home)
     finally:
         connection.close()
 

@@ -19,6 +19,7 @@
         ├── LakeMarkerMissing    not mounted, moved or wrong: never "all missing"
         ├── LakeBusy             the commit lock was not free in time
         ├── FencedOut            a newer attempt owns these partitions
+        ├── ClockJumped          the wall clock cannot be trusted: nothing is due, nothing expires
         └── StorageFailed        write, fsync or disk space: fatal, never retried   ABORT
 
 A message says what was wrong, what was received and what to do. Messages never contain a secret:
@@ -48,6 +49,7 @@ class ExitCode:
     PROVIDER = 3
     DATA = 4
     LAKE = 5
+    INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
 class MdcError(Exception):
@@ -191,6 +193,14 @@ class LakeBusy(LakeError):
 
 class FencedOut(LakeError):
     """A newer attempt has claimed these partitions: this writer is a zombie and must stop."""
+
+
+class ClockJumped(LakeError):
+    """The wall clock moved in a way that time does not. ``seconds`` is how far, positive is ahead."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0, hint: str = "") -> None:
+        self.seconds = seconds
+        super().__init__(message, hint=hint)
 
 
 class StorageFailed(LakeError):

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from mdc_resources.domain.errors import UsageError
 from mdc_resources.domain.symbols import Symbol
+from mdc_resources.query.noting import note_reading
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
+
+    from mdc_resources.config import Home
 
 _NUMBERS = ("open", "high", "low", "close", "volume")
 
@@ -53,11 +56,12 @@ def read_bars(
     end: dt.date,
     *,
     exact: bool,
+    home: Home | None = None,
 ) -> Bars:
     """Bars of ``symbols`` in the sessions ``start``..``end``, both inclusive.
 
     Prices and volume are float64, or with ``exact`` the stored decimals. A symbol or session
-    without data has no rows.
+    without data has no rows. With a ``home`` its state learns that the symbols are in use.
 
     Raises:
         UsageError: ``view`` is no view of bars.
@@ -69,7 +73,10 @@ def read_bars(
     marks = ", ".join("?" * len(symbols)) or "NULL"
     sql = f"""SELECT *{casts} FROM {view}
         WHERE symbol IN ({marks}) AND session BETWEEN ? AND ? ORDER BY symbol, ts"""  # noqa: S608  view is one of views
-    return Bars(connection.execute(sql, [*symbols, start, end]).to_arrow_table())
+    bars = Bars(connection.execute(sql, [*symbols, start, end]).to_arrow_table())
+    if home is not None:
+        note_reading(home, symbols)
+    return bars
 
 
 _VIEWS = "SELECT view_name FROM duckdb_views() WHERE NOT internal AND view_name LIKE 'bars%'"

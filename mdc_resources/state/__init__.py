@@ -1,4 +1,4 @@
-"""Machine state of a home: claims with fencing, universe membership, circuit breakers.
+"""Machine state of a home: claims with fencing, membership, breakers, failed attempts, uses, clock.
 
 SQLite in the home by default, a Postgres schema when the catalog is Postgres; the same code for
 both. It is not data: losing it loses none.
@@ -6,8 +6,24 @@ both. It is not data: losing it loses none.
 
 from mdc_resources.state.breakers import Aftermath, Breaker, Verdict
 from mdc_resources.state.claims import Claim, ClaimRow
+from mdc_resources.state.clock import Reading
 from mdc_resources.state.membership import SHARD_SIZE, Member
 from mdc_resources.state.owner import Owner
 from mdc_resources.state.store import State
+from mdc_resources.state.tries import ProviderTry, Tries, pause_after
 
-__all__ = ["SHARD_SIZE", "Aftermath", "Breaker", "Claim", "ClaimRow", "Member", "Owner", "State", "Verdict"]
+__all__ = [
+    "SHARD_SIZE",
+    "Aftermath",
+    "Breaker",
+    "Claim",
+    "ClaimRow",
+    "Member",
+    "Owner",
+    "ProviderTry",
+    "Reading",
+    "State",
+    "Tries",
+    "Verdict",
+    "pause_after",
+]

@@ -129,6 +129,22 @@ def rows(connection: Connection) -> list[ClaimRow]:
     ]
 
 
+def held_keys(connection: Connection, dataset: Dataset) -> frozenset[PartitionKey]:
+    """Keys of ``dataset`` under a claim that has not lapsed and whose owner is not known to be dead."""
+    found = connection.execute(
+        select(attempts).where(attempts.c.dataset == dataset.value, attempts.c.expires_at > time.time())
+    )
+    alive = [row.attempt for row in found if not Owner(row.host, row.boot_id, row.pid, row.started).is_dead()]
+    if not alive:
+        return frozenset()
+    held = connection.execute(
+        select(claims.c.symbol, claims.c.session).where(
+            claims.c.dataset == dataset.value, claims.c.attempt.in_(alive)
+        )
+    )
+    return frozenset(PartitionKey(Symbol(symbol), session) for symbol, session in held)
+
+
 def _next_attempt(connection: Connection) -> int:
     bumped = update(counters).where(counters.c.name == "attempt").values(value=counters.c.value + 1)
     return int(connection.execute(bumped.returning(counters.c.value)).scalar_one())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from filelock import Timeout as FileLockTimeout
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -73,6 +73,8 @@ class StateEngine:
                     f"the machine state has version {version}, this release reads up to {VERSION}",
                     hint="Install the newer mdc that wrote it",
                 )
+            elif version < VERSION:  # what later versions added are tables of their own, made above
+                connection.execute(update(counters).where(counters.c.name == "schema").values(value=VERSION))
 
 
 def _sqlite(path: Path) -> Engine:

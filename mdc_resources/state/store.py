@@ -1,4 +1,4 @@
-"""The machine state of a home: claims, membership and breakers behind one object.
+"""The machine state of a home: claims, membership, breakers, failed attempts, uses and the clock's mark.
 
 Every method is one transaction and safe to call from any process or thread. Nothing here is
 market data; a lost state costs at most some requests.
@@ -7,7 +7,7 @@ market data; a lost state costs at most some requests.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -15,12 +15,14 @@ from mdc_resources.config import Home
 from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.state import breakers, claims, membership
+from mdc_resources.state import breakers, claims, clock, membership, tries, uses
 from mdc_resources.state.breakers import Aftermath, Breaker, Verdict
 from mdc_resources.state.claims import Claim, ClaimRow
+from mdc_resources.state.clock import Reading
 from mdc_resources.state.engine import StateEngine
 from mdc_resources.state.membership import Member
 from mdc_resources.state.owner import Owner
+from mdc_resources.state.tries import Tries
 
 
 class State:
@@ -74,6 +76,87 @@ class State:
         """Claims in force, oldest first."""
         with self._engine.read() as connection:
             return claims.rows(connection)
+
+    def claimed(self, dataset: Dataset) -> frozenset[PartitionKey]:
+        """Partitions of ``dataset`` that somebody living is fetching."""
+        with self._engine.read() as connection:
+            return claims.held_keys(connection, dataset)
+
+    # -- failed attempts ------------------------------------------------------------------------
+
+    def note_failures(
+        self,
+        dataset: Dataset,
+        failures: Mapping[PartitionKey, Mapping[str, str]],
+        *,
+        at: dt.datetime,
+        cap: int,
+        first_pause: dt.timedelta,
+        longest_pause: dt.timedelta,
+        outages: Collection[PartitionKey] = (),
+    ) -> list[Tries]:
+        """Count a failed run for each key of ``failures`` (provider -> reason); those that gave up just now.
+
+        Keys in ``outages``, and those without a reason, are paused without counting as an attempt:
+        nobody gave an answer about them.
+        """
+        if not failures:
+            return []
+        with self._engine.write() as connection:
+            return tries.note(
+                connection,
+                dataset,
+                failures,
+                outages=outages,
+                at=at,
+                cap=cap,
+                first_pause=first_pause,
+                longest_pause=longest_pause,
+            )
+
+    def forget_failures(self, dataset: Dataset, keys: Iterable[PartitionKey]) -> None:
+        """Drop what is remembered about ``keys``: they are settled, or a person starts anew."""
+        wanted = set(keys)
+        with self._engine.read() as connection:
+            known = tries.known_of(connection, dataset, wanted)
+        if known:  # nearly always there is none, and then nobody has to wait for the write lock
+            with self._engine.write() as connection:
+                tries.forget(connection, dataset, known)
+
+    def tries(self, dataset: Dataset, symbols: Sequence[Symbol] | None = None) -> dict[PartitionKey, Tries]:
+        """Failed partitions of ``dataset`` (of ``symbols`` only, if given) and when they are due again."""
+        with self._engine.read() as connection:
+            return tries.load(connection, dataset, symbols)
+
+    # -- uses and clock -------------------------------------------------------------------------
+
+    def note_use(self, symbols: Iterable[Symbol]) -> None:
+        """Count one read of each of ``symbols``."""
+        with self._engine.write() as connection:
+            uses.note(connection, symbols)
+
+    def uses(self) -> dict[Symbol, int]:
+        """How often each symbol was read; symbols never read are left out."""
+        with self._engine.read() as connection:
+            return uses.load(connection)
+
+    def check_clock(self, at: dt.datetime | None = None, *, reading: Reading | None = None) -> None:
+        """Raise ClockJumped unless the wall clock goes on from where it was last seen.
+
+        ``at`` stands in for this machine's wall clock, ``reading`` for all its clocks.
+        """
+        with self._engine.write() as connection:
+            clock.check(connection, reading or Reading.now(at))
+
+    def compare_clock(self, *, reading: Reading | None = None) -> None:
+        """:meth:`check_clock` for one who only looks: the mark stays where it is."""
+        with self._engine.read() as connection:
+            clock.compare(connection, reading or Reading.now())
+
+    def accept_clock(self, *, reading: Reading | None = None) -> None:
+        """Go on from the present clock, whatever was seen before."""
+        with self._engine.write() as connection:
+            clock.accept(connection, reading or Reading.now())
 
     # -- universes ------------------------------------------------------------------------------
 

@@ -3,6 +3,8 @@
 An attempt is one claim by one owner; ``claims`` says which partitions it still holds. Counters
 only ever grow: the one named ``attempt`` is the fencing token. Nothing here is market data, and
 losing all of it loses none.
+
+Version 2 added ``tries``, ``uses`` and ``clock``; an older file gets them when it is opened.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Index, Integer, MetaData, String, Table
 
 SCHEMA = "mdc_state"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -67,4 +69,37 @@ breakers = Table(
     Column("open_until", Float(53), nullable=False),  # 0 where closed
     Column("probe_until", Float(53), nullable=False),  # 0 where no probe is in flight
     Column("reason", String(300), nullable=False),
+)
+
+tries = Table(
+    "tries",
+    metadata,
+    Column("dataset", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("provider", String(64), primary_key=True),  # "" is the partition itself
+    Column("failures", Integer, nullable=False),  # of the pair; for the partition itself its attempts
+    Column("outages", Integer, nullable=False),  # runs since the last answer; 0 for a provider
+    Column("next_at", Float(53), nullable=False),
+    Column("gave_up", Boolean, nullable=False),
+    Column("reason", String(300), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("symbol", String(32), primary_key=True),
+    Column("reads", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("host", String(200), primary_key=True),
+    Column("boot_id", String(64), nullable=False),
+    Column("wall", Float(53), nullable=False),  # of the last accepted check
+    Column("boottime", Float(53), nullable=False),
+    Column("highest", Float(53), nullable=False),  # wall clock ever accepted
 )
