@@ -22,7 +22,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from mdc_resources.domain.errors import ConfigError, UsageError
-from mdc_resources.domain.time import UTC
+from mdc_resources.domain.time import UTC, now
 
 FIRST = dt.date(1990, 1, 1)
 YEARS_AHEAD = 1
@@ -64,6 +64,10 @@ class Calendar:
             raise UsageError(f"{session} is no session of {self.name}")
         return at
 
+    def first_from(self, date: dt.date) -> int:
+        """Ordinal of the first session on or after ``date``; the number of sessions if none is known."""
+        return bisect_left(self.dates, date)
+
     def session_at(self, ordinal: int) -> dt.date:
         """Invert :meth:`ordinal`."""
         return self.dates[ordinal]
@@ -86,8 +90,11 @@ class Calendar:
     def final_sessions(
         self, start: dt.date, end: dt.date, *, at: dt.datetime, settle: dt.timedelta
     ) -> tuple[dt.date, ...]:
-        """Sessions of ``start``..``end`` whose close plus ``settle`` lies at or before ``at``."""
-        found = self.sessions(start, min(end, self.last_known))
+        """Sessions of ``start``..``end`` whose close plus ``settle`` lies at or before ``at``.
+
+        ``end`` may lie beyond what is known, as long as ``at`` does not: nothing there is final.
+        """
+        found = self.sessions(start, end if at.date() > self.last_known else min(end, self.last_known))
         first = bisect_left(self.dates, found[0]) if found else 0
         due = bisect_right(self.closes, at - settle, first, first + len(found))
         return found[: due - first]
@@ -103,16 +110,19 @@ class Calendar:
 def get_calendar(name: str, home: Path | None = None) -> Calendar:
     """The calendar called ``name`` (XNYS, XLON, 24/7 ...), with the closures of ``home`` applied.
 
+    ``home`` is the folder of a ``closures.toml``, or such a file itself.
+
     Raises:
         ConfigError: no such calendar, or ``closures.toml`` cannot be used.
     """
-    closed, early = _overrides(home / OVERRIDES_FILE, name) if home else ((), ())
-    return _build(name, closed, early, dt.date.today().year)
+    path = home / OVERRIDES_FILE if home and home.is_dir() else home
+    closed, early = _overrides(path, name) if path else ((), ())
+    return _build(name, closed, early, now().year)
 
 
 def check_calendar(name: str) -> None:
     """Raise ConfigError unless ``name`` is a known calendar."""
-    _build(name, (), (), dt.date.today().year)
+    _build(name, (), (), now().year)
 
 
 @lru_cache(maxsize=32)
@@ -141,10 +151,17 @@ def _build(name: str, closed: Closed, early: Early, year: int) -> Calendar:
             continue
         dates.append(day)
         opens.append(opened.to_pydatetime().astimezone(UTC))
+        closes.append(closed_at.to_pydatetime().astimezone(UTC))
         if day in closes_early:
-            closes.append(dt.datetime.combine(day, closes_early[day], tz).astimezone(UTC))
-        else:
-            closes.append(closed_at.to_pydatetime().astimezone(UTC))
+            at = dt.datetime.combine(day, closes_early[day], tz).astimezone(UTC)
+            if not opens[-1] < at <= closes[-1]:
+                hours = " to ".join(f"{instant.astimezone(tz):%H:%M}" for instant in (opens[-1], closes[-1]))
+                raise ConfigError(
+                    f"{OVERRIDES_FILE}: {name} cannot close early at {closes_early[day]:%H:%M} on {day}",
+                    key=f"{name}.early_close",
+                    hint=f"That day it trades from {hours}, local time",
+                )
+            closes[-1] = at
     return Calendar(name, tz, tuple(dates), tuple(opens), tuple(closes), last)
 
 

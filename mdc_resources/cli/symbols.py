@@ -1,4 +1,7 @@
-"""``mdc symbols``: which symbols a universe follows. Removing one keeps its data and its place."""
+"""``mdc symbols``: which symbols a universe follows, and when each was listed.
+
+Removing one keeps its data and its place. Listings are in :mod:`.listings`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdc_resources.cli import options, output
+from mdc_resources.cli import listings, options, output
 from mdc_resources.cli.context import home_of
 from mdc_resources.domain.errors import ExitCode, UsageError
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from mdc_resources.state import Member
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app.command("rename")(listings.rename)
+app.command("delist")(listings.delist)
+app.command("listings")(listings.listings)
 
 Names = Annotated[list[str], typer.Argument(metavar="SYMBOL...", show_default=False)]
 Universe = Annotated[str, typer.Option("--universe", help="The universe", show_default=False)]

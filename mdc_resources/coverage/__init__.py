@@ -6,6 +6,7 @@
 here fetches or writes: it reads the ledger, the calendars and the machine state.
 """
 
-from mdc_resources.coverage.expectation import calendar_of, coverage_summary
+from mdc_resources.coverage.expectation import coverage_summary
+from mdc_resources.coverage.universes import calendar_of
 
 __all__ = ["calendar_of", "coverage_summary"]

@@ -1,8 +1,8 @@
-"""What the archive should hold, and what it does: calendar x membership against the ledger.
+"""What the archive should hold, and what it does: calendar x membership x listing against the ledger.
 
 A session is due once its close plus the dataset's settle delay lies behind the given instant;
 before that its partition is ``pending`` and no gap. ``instruments`` expects one partition per
-symbol: the last due session of the range.
+symbol: the last due session of the range on which it was listed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mdc_resources.calendars import Calendar, get_calendar
+from mdc_resources.calendars import Calendar
 from mdc_resources.config import Home
+from mdc_resources.coverage.listings import listings_of, within
+from mdc_resources.coverage.universes import calendar_in, universes_of
 from mdc_resources.domain.coverage import CoverageRow, CoverageSummary, Gap, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
+from mdc_resources.domain.listings import Listing
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import now
 from mdc_resources.lake import Lake
@@ -38,14 +41,6 @@ class Expectation:
         return (self.calendar.session_at(ordinal) for ordinal in self.due)
 
 
-def calendar_of(home: Home, state: State, symbol: Symbol) -> Calendar:
-    """The calendar of the symbol's universe; that of the default universe if it is in none."""
-    member = state.member(symbol)
-    name = member.universe if member else home.settings.ingest.default_universe
-    universe = home.settings.universes.get(name)
-    return get_calendar(universe.calendar if universe else "XNYS", home.root)
-
-
 def expect(
     home: Home,
     state: State,
@@ -55,40 +50,51 @@ def expect(
     end: dt.date,
     *,
     at: dt.datetime,
+    listings: Mapping[Symbol, Listing] | None = None,
 ) -> dict[Symbol, Expectation]:
-    """Expectation per symbol over ``start``..``end``, both inclusive, as of the instant ``at``."""
+    """Expectation per symbol over ``start``..``end``, both inclusive, as of the instant ``at``.
+
+    Sessions outside a symbol's listing (see :func:`~mdc_resources.coverage.listings.listings_of`) are
+    not expected of it, neither due nor pending.
+
+    Raises:
+        UsageError: the range reaches beyond what the calendar knows; that never means "closed".
+    """
     settle = home.settings.dataset(dataset).settle_delay
-    shared: dict[str, tuple[Intervals, int]] = {}
+    known = listings or {}
+    shared: dict[str, _Range] = {}
     found: dict[Symbol, Expectation] = {}
-    for symbol, calendar in _calendars(home, state, symbols).items():
-        if calendar.name not in shared:
-            shared[calendar.name] = _due(calendar, dataset, start, end, at, settle)
-        due, pending = shared[calendar.name]
-        found[symbol] = Expectation(symbol, calendar, due, pending)
+    for symbol, universe in universes_of(home, state, symbols).items():
+        if universe not in shared:
+            shared[universe] = _Range.of(calendar_in(home, universe), start, end, at, settle)
+        found[symbol] = shared[universe].expectation(symbol, dataset, known.get(symbol))
     return found
 
 
-def _calendars(home: Home, state: State, symbols: Sequence[Symbol]) -> dict[Symbol, Calendar]:
-    universe_of = {member.symbol: member.universe for member in state.members(active_only=False)}
-    default = home.settings.ingest.default_universe
-    found = {}
-    for symbol in symbols:
-        universe = home.settings.universes.get(universe_of.get(symbol, default))
-        found[symbol] = get_calendar(universe.calendar if universe else "XNYS", home.root)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A range of one calendar: its due and its pending sessions, as ordinals."""
 
+    calendar: Calendar
+    due: Intervals
+    pending: Intervals
 
-def _due(
-    calendar: Calendar, dataset: Dataset, start: dt.date, end: dt.date, at: dt.datetime, settle: dt.timedelta
-) -> tuple[Intervals, int]:
-    sessions = calendar.sessions(start, end)
-    final = calendar.final_sessions(start, end, at=at, settle=settle)
-    if not final:
-        return Intervals(), len(sessions)
-    first, last = calendar.ordinal(final[0]), calendar.ordinal(final[-1])
-    if dataset is Dataset.INSTRUMENTS:
-        return Intervals(((last, last + 1),)), 0
-    return Intervals(((first, last + 1),)), len(sessions) - len(final)
+    @classmethod
+    def of(
+        cls, calendar: Calendar, start: dt.date, end: dt.date, at: dt.datetime, settle: dt.timedelta
+    ) -> _Range:
+        first = calendar.first_from(start)
+        stop = first + len(calendar.sessions(start, end))
+        due = first + len(calendar.final_sessions(start, end, at=at, settle=settle))
+        return cls(calendar, Intervals.from_runs([(first, due)]), Intervals.from_runs([(due, stop)]))
+
+    def expectation(self, symbol: Symbol, dataset: Dataset, listing: Listing | None) -> Expectation:
+        due = within(self.calendar, listing, self.due)
+        pending = len(within(self.calendar, listing, self.pending))
+        if dataset is Dataset.INSTRUMENTS and due:
+            last = due.hull()[1]
+            due, pending = Intervals(((last - 1, last),)), 0
+        return Expectation(symbol, self.calendar, due, pending)
 
 
 def ledger(
@@ -138,11 +144,15 @@ def coverage_summary(
     *,
     at: dt.datetime | None = None,
 ) -> CoverageSummary:
-    """Counts per state and the gaps of ``symbols`` over ``start``..``end``, both inclusive."""
+    """Counts per state and the gaps of ``symbols`` over ``start``..``end``, both inclusive.
+
+    Sessions outside a symbol's listing count nowhere, whatever the ledger holds of them.
+    """
     state = State.open(home)
     lake = Lake.open(home.lake_dir, catalog_url=home.settings.lake.catalog_url)
     try:
-        expected = expect(home, state, dataset, symbols, start, end, at=at or now())
+        listings = listings_of(home, lake, symbols)
+        expected = expect(home, state, dataset, symbols, start, end, at=at or now(), listings=listings)
         return summarise(expected, ledger(lake, dataset, symbols, start, end))
     finally:
         lake.close()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -247,6 +247,21 @@ class Catalog:
             (table, str(base / table / path) if rel else path, n, size) for table, path, rel, n, size in rows
         ]
 
+    def file_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Rows, bytes and length of the footer, as the catalog has them, of every file by absolute path."""
+        query = (
+            "SELECT t.table_name, f.path, f.path_is_relative, f.record_count, f.file_size_bytes,"
+            " f.footer_size"
+            f" FROM {self._meta}.ducklake_data_file f JOIN {self._meta}.ducklake_table t USING (table_id)"
+        )
+        with self.calls("listing all files"):
+            rows = self._rows(query)
+        base = self.location.data_dir / "main"
+        return {
+            str(base / table / path) if rel else path: (int(n), int(size), int(footer or 0))
+            for table, path, rel, n, size, footer in rows
+        }
+
     def inlined_rows(self) -> dict[str, int]:
         """Rows of each table that still lie in the catalog."""
         with self.calls("counting inlined rows"):
@@ -285,14 +300,39 @@ class Catalog:
             for i, at, author, message in rows
         ]
 
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """Read with SQL over ``lake.<table>``; for the lake's own modules."""
-        with self.calls("reading"):
-            return self.connection.execute(sql, list(parameters)).to_arrow_table()
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[object] = (),
+        *,
+        threads: int = 1,
+        tables: Mapping[str, pa.Table] | None = None,
+    ) -> pa.Table:
+        """Read with SQL over ``lake.<table>`` and over ``tables``; for the lake's own modules.
+
+        ``threads`` is for reads of a whole ledger.
+        """
+        with self.calls("reading"), self._using(threads, tables or {}) as connection:
+            return connection.execute(sql, list(parameters)).to_arrow_table()
 
     def calls(self, what: str) -> Any:
         """Name DuckDB's errors inside the block."""
         return _named(what, secret=self.location.password)
+
+    @contextmanager
+    def _using(self, threads: int, tables: Mapping[str, pa.Table]) -> Iterator[duckdb.DuckDBPyConnection]:
+        connection = self.connection
+        for name, table in tables.items():
+            connection.register(name, table)
+        if threads > 1:
+            connection.execute(f"SET threads = {int(threads)}")
+        try:
+            yield connection
+        finally:
+            if threads > 1:
+                connection.execute("SET threads = 1")
+            for name in tables:
+                connection.unregister(name)
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         return self.connection.execute(sql, list(parameters)).fetchall()

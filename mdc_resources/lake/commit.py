@@ -57,10 +57,10 @@ def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: b
         with catalog.transaction(author=batch.run_id, message=_message(batch), extra=_extra(batch)) as seq:
             crashpoint("commit.begun")
             for dataset, keys in replaced.items():
-                if file := _replace(catalog, dataset, keys, fresh.get(dataset)):
+                if file := replace_rows(catalog, dataset, keys, fresh.get(dataset)):
                     files[dataset] = file
             for name, rows in ledger_rows(batch, Stamp(seq, now(), batch.run_id)):
-                _append(catalog, name, rows)
+                append(catalog, name, rows)
             crashpoint("commit.appended")
             for dataset, file in files.items():
                 catalog.add_file(dataset.value, file.path)
@@ -72,7 +72,7 @@ def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: b
     return CommitReceipt(seq, rows_committed, len(files), time.perf_counter() - started)
 
 
-def _append(catalog: Catalog, ledger: str, rows: pa.Table) -> None:
+def append(catalog: Catalog, ledger: str, rows: pa.Table) -> None:
     """Few rows are inlined into the catalog; many go into a file of their own, which is faster."""
     if rows.num_rows < LEDGER_FILE_ROWS:
         catalog.append(ledger, rows)
@@ -80,7 +80,9 @@ def _append(catalog: Catalog, ledger: str, rows: pa.Table) -> None:
         catalog.add_file(ledger, write_ledger_file(catalog.location.data_dir, ledger, rows).path)
 
 
-def _replace(catalog: Catalog, dataset: Dataset, keys: pa.Table, rows: pa.Table | None) -> DataFile | None:
+def replace_rows(
+    catalog: Catalog, dataset: Dataset, keys: pa.Table, rows: pa.Table | None
+) -> DataFile | None:
     """Drop the files that hold ``keys``; their other rows and ``rows`` go into one new file."""
     touched = catalog.files_with(dataset.value, keys)
     parts = [rows] if rows is not None else []

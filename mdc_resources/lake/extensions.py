@@ -30,6 +30,8 @@ def open_duckdb(*extensions: str) -> duckdb.DuckDBPyConnection:
         for name in extensions:
             connection.execute(f"LOAD {quote(str(extension_path(name)))}")
         connection.execute("SET TimeZone = 'UTC'")
+        # Where DuckDB takes a process for a notebook it would draw on stdout, into somebody's JSON.
+        connection.execute("SET enable_progress_bar = false")
     except duckdb.Error as error:
         connection.close()
         raise LakeError(

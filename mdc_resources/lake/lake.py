@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import LakeError, LakeMarkerMissing, UsageError
 from mdc_resources.domain.symbols import Symbol
@@ -26,6 +27,7 @@ from mdc_resources.lake.catalog import ALIAS, Catalog, attach
 from mdc_resources.lake.compact import MIN_FILES, compact
 from mdc_resources.lake.durable import make_dirs, sync_dir
 from mdc_resources.lake.flush import Flusher, kept_files, restore_kept
+from mdc_resources.lake.listing_facts import ListingFacts, listing_facts
 from mdc_resources.lake.location import Location
 from mdc_resources.lake.locks import AdvisoryLock, CommitLock, FileLock
 from mdc_resources.lake.marker import FILE_NAME, Marker, read_marker
@@ -33,6 +35,7 @@ from mdc_resources.lake.model import (
     CommitBatch,
     CommitReceipt,
     CompactReceipt,
+    Damage,
     Finding,
     LakeStatus,
     Snapshot,
@@ -43,6 +46,8 @@ from mdc_resources.lake.views import create_views
 
 if TYPE_CHECKING:
     import duckdb
+
+    from mdc_resources.lake.gapbits import GapBits
 
 LOCK_NAME = "commit.lock"
 
@@ -174,6 +179,48 @@ class Lake:
         with self._thread:
             return self._catalog.query(query, parameters)
 
+    def rows_of(self, dataset: Dataset, keys: Collection[PartitionKey]) -> pa.Table:
+        """What is stored of the partitions ``keys``, with the columns of the dataset's schema."""
+        named = {
+            "wanted": pa.table({
+                "symbol": pa.array([key.symbol for key in keys], pa.string()),
+                "session": pa.array([key.session for key in keys], pa.date32()),
+            })
+        }  # fmt: skip
+        sessions = [key.session for key in keys] or [dt.date.min]
+        query = (
+            f"SELECT stored.* FROM {ALIAS}.{dataset.value} AS stored SEMI JOIN wanted USING (symbol, session)"
+            " WHERE session BETWEEN ? AND ?"
+        )
+        with self._thread:
+            return self._catalog.query(query, [min(sessions), max(sessions)], tables=named)
+
+    def empty_votes(
+        self, dataset: Dataset, symbols: Sequence[Symbol], start: dt.date, end: dt.date, *, since: dt.datetime
+    ) -> pa.Table:
+        """Answers without rows noted after ``since``: columns ``symbol``, ``session``, ``source``."""
+        query = (
+            f"SELECT DISTINCT symbol, session, source FROM {ALIAS}.observations"
+            " WHERE dataset = ? AND row_count = 0 AND committed_at > ? AND session BETWEEN ? AND ?"
+            " AND symbol IN (SELECT unnest(?::VARCHAR[]))"
+        )
+        with self._thread:
+            return self._catalog.query(query, [dataset.value, since, start, end, list(symbols)])
+
+    def gap_bits(
+        self, dataset: Dataset, *, since: dt.date, end: dt.date, symbols: Sequence[Symbol] | None = None
+    ) -> GapBits:
+        """Which sessions up to ``end`` the ledger explains; see :mod:`mdc_resources.lake.gapbits`."""
+        from mdc_resources.lake.gapbits import gap_bits
+
+        with self._thread:
+            return gap_bits(self._catalog, dataset, since=since, end=end, symbols=symbols)
+
+    def listing_facts(self, symbols: Sequence[Symbol] | None = None, *, since: dt.date) -> ListingFacts:
+        """What the rows say about listings; see :mod:`mdc_resources.lake.listing_facts`."""
+        with self._thread:
+            return listing_facts(self._catalog, symbols, since=since)
+
     def connect(self, *, as_of: int | dt.datetime | None = None) -> duckdb.DuckDBPyConnection:
         """A read-only in-memory DuckDB with the lake attached and its views in place.
 
@@ -240,6 +287,20 @@ class Lake:
 
         with self._thread:
             return verify(self._catalog, deep=deep)
+
+    def damage_of(self, findings: Sequence[Finding]) -> list[Damage]:
+        """The files and partitions behind ``findings``; see :func:`mdc_resources.lake.salvage.damage_of`."""
+        from mdc_resources.lake.salvage import damage_of
+
+        with self._thread:
+            return damage_of(self._catalog, findings)
+
+    def give_up(self, damage: Sequence[Damage], batch: CommitBatch) -> None:
+        """Drop what is damaged, say so in the ledger; see :func:`mdc_resources.lake.salvage.give_up`."""
+        from mdc_resources.lake.salvage import give_up
+
+        with self._thread:
+            give_up(self._catalog, self._lock, damage, batch)
 
     def _restore_after_crash(self) -> None:
         """Put back files of a flush that died while its commit failed; nearly always there are none."""

@@ -168,6 +168,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """What a deep verification came to for one dataset.
+
+    ``files`` are those of the table that cannot be read; ``keys`` the partitions whose rows are lost
+    or wrong, those of the files among them.
+    """
+
+    dataset: Dataset
+    files: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompactReceipt:
     """What a compaction did: ``files_before`` became ``files_after``; rows are untouched."""
 

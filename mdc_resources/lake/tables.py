@@ -213,7 +213,7 @@ LEDGERS: tuple[TableSpec, ...] = (
             _SEQ,
             _AT,
             _RUN,
-            Column("kind", "VARCHAR", "outage, conflict, restated, storage, clock ..."),
+            Column("kind", "VARCHAR", "provider, conflict, restated, unrecoverable, storage ..."),
             Column("message", "VARCHAR", "one sentence"),
             Column("started_at", "TIMESTAMPTZ", "when it began, UTC"),
             Column("ended_at", "TIMESTAMPTZ", "when it was over, UTC", nullable=True),

@@ -27,6 +27,8 @@ from mdc_resources.lake.views import NEWEST_COVERAGE
 from mdc_resources.schema.arrow import SCHEMAS
 
 ORPHAN_SECONDS = 24 * 3600
+ROW_KINDS = frozenset({"lost", "duplicate", "unexplained", "fingerprint"})
+"""Kinds of findings whose subject is a partition: ``bars_1d AAPL 2024-07-03``."""
 Expected = dict[PartitionKey, tuple[int, str]]
 
 
@@ -42,6 +44,11 @@ def verify(catalog: Catalog, *, deep: bool) -> list[Finding]:
     except LakeError as error:
         findings.append(Finding("error", "catalog", str(catalog.location.lake_dir), str(error)))
     return sorted(findings, key=lambda finding: (finding.severity != "error", finding.kind, finding.subject))
+
+
+def stored_partitions(catalog: Catalog, dataset: Dataset) -> set[PartitionKey]:
+    """Partitions of ``dataset`` that the ledger says have rows."""
+    return set(_ledger(catalog, dataset))
 
 
 def _marker(catalog: Catalog) -> Iterator[Finding]:

@@ -14,7 +14,8 @@ rounding changed anything. A row's *boundary* is the date up to which its prices
 its session if raw, ``basis_asof`` if adjusted. The series' *reference* is its newest boundary or
 split. A row needs coverage of ``corporate_actions`` from its boundary to the reference: every
 session that has a bar, no hole of more than five days, and up to the newest bar. Symbols that name
-a venue (``COINBASE:BTC-USD``) have no corporate actions.
+a venue (``COINBASE:BTC-USD``) have no corporate actions, and a name that ended (renamed, delisted)
+has none after its end: coverage up to there is coverage for good.
 """
 
 # ruff: noqa: S608 - names in statements are constants of this package; values are bound
@@ -89,14 +90,19 @@ _PRIVATE = {
         SELECT b.symbol, max(b.session) AS session FROM _bars b
         ANTI JOIN _covered_actions c ON b.symbol = c.symbol AND b.session = c.session
         GROUP BY b.symbol""",
+    "_ended": f"""
+        SELECT symbol, max(ex_date) AS ended FROM {ALIAS}.corporate_actions
+        WHERE kind IN ('rename', 'delisting') GROUP BY symbol""",
     # Rows whose `from_date` lies at or after `known_from` have all actions up to the reference.
     "_adjustment": f"""
         SELECT r.symbol, r.reference,
                CASE WHEN contains(r.symbol, ':') THEN DATE '0001-01-01'
-                    WHEN run_end >= r.newest_bar AND r.reference - run_end <= {_HOLE_DAYS}
+                    WHEN run_end >= r.newest_bar AND (r.reference - run_end <= {_HOLE_DAYS}
+                         OR (ended > r.newest_bar AND ended - run_end <= {_HOLE_DAYS}))
                     THEN greatest(run_start - {_HOLE_DAYS}, coalesce(u.session, DATE '0001-01-01'))
                     ELSE r.reference END AS known_from
-        FROM _reference r LEFT JOIN _covered_run USING (symbol) LEFT JOIN _uncovered_bar u USING (symbol)""",
+        FROM _reference r LEFT JOIN _covered_run USING (symbol) LEFT JOIN _uncovered_bar u USING (symbol)
+             LEFT JOIN _ended USING (symbol)""",
 }
 
 _PRICES = ("open", "high", "low", "close")

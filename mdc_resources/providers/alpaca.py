@@ -8,7 +8,8 @@ Timestamps  RFC-3339; a daily bar's is midnight in New York, a minute bar's its 
 Numbers     decimal text. ``n`` and ``vw`` are absent in old data; ``v`` may be ``6.38e+07``.
 Page        at most 10,000 rows of all symbols together, sorted by symbol and time; a short page with
             a ``next_page_token`` still continues. ``start`` and ``end`` are both inclusive.
-Symbols     as listed (``BRK.B``); an unknown one is silently absent. Renames are followed as of ``asof``.
+Symbols     as listed (``BRK.B``); an unknown one is silently absent. ``asof=-`` turns the following of
+            renames off: what FB traded is FB's, and not META's.
 Limits      200 requests a minute on the free plan; key and secret in headers.
 Terms       https://alpaca.markets/disclosures
 Checked     2026-11-20, against the vendor's OpenAPI description and its clients' test bodies, not live.
@@ -86,7 +87,7 @@ class Alpaca:
             ("end", _rfc3339(end)),
             ("limit", str(PAGE_ROWS)),
             ("adjustment", _ADJUSTMENT[dialect.offer(request.dataset).basis]),
-            ("asof", request.asof.isoformat()),
+            ("asof", "-"),
             ("feed", dialect.settings.feed or SPEC.default_feed),
             ("sort", "asc"),
         )

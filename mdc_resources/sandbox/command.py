@@ -26,6 +26,12 @@ def serve(
     replay: Annotated[
         Path | None, typer.Option(help="Serve the recorded exchanges below this folder instead.")
     ] = None,
+    closures: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, help="A closures.toml, or the home that holds one: no trades on those days."
+        ),
+    ] = None,
 ) -> None:
     """Serve the synthetic market (or recordings) on loopback until Ctrl-C."""
     from mdc_resources.domain.errors import MdcError
@@ -33,7 +39,9 @@ def serve(
     from mdc_resources.sandbox.server import SandboxServer
 
     try:
-        server = SandboxServer(market=Market.synthetic(seed=seed), port=port, replay=replay)
+        server = SandboxServer(
+            market=Market.synthetic(seed=seed, closures=closures), port=port, replay=replay
+        )
         server.listen()
     except MdcError as error:
         typer.echo(f"error: {error}", err=True)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -71,12 +72,21 @@ class Market:
     """The market of one seed and calendar. Safe to share between threads."""
 
     def __init__(
-        self, *, seed: int, calendar: Calendar, clock: Callable[[], dt.datetime] = wall_clock
+        self,
+        *,
+        seed: int,
+        calendar: Calendar,
+        clock: Callable[[], dt.datetime] = wall_clock,
+        planned: Calendar | None = None,
     ) -> None:
         self.seed = seed
         self.calendar = calendar
         self._clock = clock
-        self._grid = series.Grid.of(calendar)
+        # A closure takes a session away and leaves all others as they were, so the series is laid
+        # over the sessions that were planned.
+        self._grid = series.Grid.of(planned or calendar)
+        open_days = set(calendar.dates)
+        self._kept = np.array([day in open_days for day in (planned or calendar).dates], dtype=bool)
         self._opens = np.array([int(opened.timestamp()) for opened in calendar.opens], dtype=np.int64)
         self._describe = lru_cache(maxsize=4096)(lambda symbol: describe(symbol, calendar))
         self._entity_series = lru_cache(maxsize=1024)(self._make_series)
@@ -89,14 +99,21 @@ class Market:
         *,
         calendar: str = "XNYS",
         now: dt.datetime | Callable[[], dt.datetime] | None = None,
+        closures: Path | None = None,
     ) -> Market:
-        """The default market. ``now`` fixes or supplies the instant that counts as the present."""
+        """The default market. ``now`` fixes or supplies the instant that counts as the present.
+
+        ``closures`` is a ``closures.toml``, or the home that holds one: nothing trades on days that
+        it closes, and early closes end the day there. All other bars stay what they are without it.
+        """
+        planned = get_calendar(calendar)
+        actual = get_calendar(calendar, closures) if closures else planned
         if isinstance(now, dt.datetime):
             if now.tzinfo is None:
                 raise UsageError("the sandbox's now has no time zone", hint="Give an aware datetime")
             fixed = now
-            return cls(seed=seed, calendar=get_calendar(calendar), clock=lambda: fixed)
-        return cls(seed=seed, calendar=get_calendar(calendar), clock=now or wall_clock)
+            return cls(seed=seed, calendar=actual, clock=lambda: fixed, planned=planned)
+        return cls(seed=seed, calendar=actual, clock=now or wall_clock, planned=planned)
 
     def now(self) -> dt.datetime:
         """The instant that counts as the present."""
@@ -191,7 +208,8 @@ class Market:
         return self._entity_series(instrument.entity)
 
     def _make_series(self, entity: Symbol) -> series.Columns:
-        return series.daily(self.seed, self._known(entity), self._grid)
+        bars = series.daily(self.seed, self._known(entity), self._grid).take(self._kept)
+        return replace(bars, at=np.arange(len(bars.at)))
 
     def _make_minutes(self, entity: Symbol, ordinal: int) -> series.Columns:
         session = self.calendar.dates[ordinal]

@@ -136,6 +136,33 @@ def test_overrides_close_and_shorten(tmp_path: Path) -> None:
     assert get_calendar("XNYS").is_session(D(2024, 7, 9)), "other homes are not touched"
 
 
+@pytest.mark.parametrize("at", ["09:30", "04:00", "16:01"])
+def test_an_early_close_lies_within_the_session(tmp_path: Path, at: str) -> None:
+    """A time that was mistyped is refused, with the hours of that day."""
+    (tmp_path / "closures.toml").write_text(f'[XNYS]\nearly_close = {{ 2024-07-10 = "{at}" }}\n')
+    with pytest.raises(ConfigError, match=r"cannot close early.* 09:30 to 16:00"):
+        get_calendar("XNYS", tmp_path)
+
+
+def test_nothing_is_final_in_a_year_that_is_not_known(xnys: Calendar) -> None:
+    """A range may reach ahead of what is known; an instant may not."""
+    ahead, settle = xnys.last_known + dt.timedelta(days=30), dt.timedelta(minutes=30)
+    last_week = xnys.last_known - dt.timedelta(days=7)
+    assert (
+        xnys.final_sessions(last_week, ahead, at=dt.datetime(2026, 1, 5, tzinfo=dt.UTC), settle=settle) == ()
+    )
+    with pytest.raises(UsageError, match="known from"):
+        xnys.final_sessions(last_week, ahead, at=dt.datetime.combine(ahead, dt.time(), dt.UTC), settle=settle)
+
+
+def test_first_session_from_a_date(xnys: Calendar) -> None:
+    """On or after the date; one past the end where no later session is known."""
+    assert xnys.session_at(xnys.first_from(D(2024, 7, 4))) == D(2024, 7, 5)
+    assert xnys.session_at(xnys.first_from(D(2024, 7, 5))) == D(2024, 7, 5)
+    assert xnys.first_from(D(1970, 1, 1)) == 0
+    assert xnys.first_from(D(2400, 1, 1)) == len(xnys.dates)
+
+
 @pytest.mark.parametrize(
     "text", ["[XNYS", "[XNYS]\nclosed = ['x']\n", "[XNYS]\nshut = []\n"], ids=["toml", "type", "key"]
 )

@@ -53,7 +53,7 @@ def _params(**settings: Any) -> dict[str, str]:
 
 
 def test_a_request_names_all_symbols_and_the_largest_page() -> None:
-    """One request for many symbols, raw prices, symbols mapped as of the fetch."""
+    """One request for many symbols, raw prices, no symbol mapped to what it is called now."""
     assert _params() == {
         "symbols": "AAPL,BRK.B",
         "timeframe": "1Day",
@@ -61,7 +61,7 @@ def test_a_request_names_all_symbols_and_the_largest_page() -> None:
         "end": "2024-03-09T04:59:59Z",
         "limit": "10000",
         "adjustment": "raw",
-        "asof": RECEIVED.date().isoformat(),
+        "asof": "-",
         "feed": "sip",
         "sort": "asc",
     }

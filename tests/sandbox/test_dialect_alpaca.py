@@ -124,8 +124,9 @@ def test_alpaca_refuses(client: httpx.Client, params: Params, words: str) -> Non
     [
         pytest.param("META", "", 4, id="META with its history"),
         pytest.param("META", "-", 2, id="META without mapping"),
-        pytest.param("FB", "", 0, id="FB today"),
-        pytest.param("FB", "2022-06-01", 2, id="FB as of then"),
+        pytest.param("FB", "", 2, id="FB today"),
+        pytest.param("FB", "2022-06-01", 4, id="FB as of then"),
+        pytest.param("META", "2022-06-01", 2, id="META before there was one"),
         pytest.param("FB", "-", 2, id="FB without mapping"),
     ],
 )

@@ -110,14 +110,14 @@ class Alpaca:
             return []
         first = (asked.start.astimezone(NEW_YORK)).date()
         last = asked.end.astimezone(NEW_YORK).date()
-        first, last = self._named(instrument, asked.asof, first, last)
+        name, first, last = self._named(instrument, asked.asof, first, last)
         if first > last:
             return []
         if asked.kind == "D":
-            bars = self._market.daily(symbol, first, last)
+            bars = self._market.daily(name, first, last)
             starts = [_midnight(day) for day in bars.sessions]
         else:
-            bars = self._market.minutes(symbol, first, last)
+            bars = self._market.minutes(name, first, last)
             starts = bars.starts
         units = self._units(symbol, bars, asked.adjustment)
         low, high = asked.start.timestamp(), asked.end.timestamp()
@@ -127,17 +127,19 @@ class Alpaca:
 
     def _named(
         self, instrument: Instrument, asof: str, first: dt.date, last: dt.date
-    ) -> tuple[dt.date, dt.date]:
-        """The range in which ``instrument``'s ticker means what was asked (see ``asof``)."""
-        if instrument.former and asof == "-":
-            former = self._market.instrument(instrument.former)
-            if former and former.last:
-                first = max(first, former.last + dt.timedelta(days=1))
-        if instrument.successor and instrument.last and asof != "-":
-            by = dt.date.fromisoformat(asof) if asof else self._market.today()
-            if by > instrument.last:
-                last = dt.date.min
-        return first, last
+    ) -> tuple[str, dt.date, dt.date]:
+        """Whose bars are meant, and in which part of the range.
+
+        A ticker stands for the company that had it on the ``asof`` date, whose other names' bars come
+        along under this one. With ``-``, or where nobody had it that day, it stands for itself alone.
+        """
+        former = self._market.instrument(instrument.former) if instrument.former else None
+        begun = former.last + dt.timedelta(days=1) if former and former.last else dt.date.min
+        by = dt.date.fromisoformat(asof) if asof not in ("", "-") else self._market.today()
+        listed = begun <= by <= (instrument.last or by)
+        if asof != "-" and listed:
+            return instrument.successor or instrument.symbol, first, last
+        return instrument.symbol, max(first, begun), last
 
     def _units(self, symbol: str, bars: Bars, adjustment: frozenset[str]) -> list[tuple[float, float] | None]:
         """Per bar what to multiply price and volume by; None where nothing changes."""

@@ -1,7 +1,8 @@
-"""Alpaca's ``GET /v1/corporate-actions``: splits, cash dividends and name changes, paged.
+"""Alpaca's ``GET /v1/corporate-actions``: splits, cash dividends, name changes and removals, paged.
 
 ``start`` and ``end`` are inclusive dates of *processing*: a split is processed on its ex-date, a
-dividend when it is paid, two weeks after. Default of both is today, as the vendor says.
+dividend when it is paid, two weeks after; the end of a name on the first session without it. Either
+side of a name change has it among its actions. Default of both dates is today, as the vendor says.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _GROUPS = {
     "reverse_split": "reverse_splits",
     "cash_dividend": "cash_dividends",
     "name_change": "name_changes",
+    "worthless_removal": "worthless_removals",
 }
 _PAID_AFTER = dt.timedelta(days=14)
 
@@ -33,14 +35,14 @@ def respond(market: Market, params: Mapping[str, str]) -> Answer:
     limit = read_limit(params.get("limit", "100"), most=1000)
     skip = int(params["page_token"]) if params.get("page_token", "").isdecimal() else 0
     symbols = params.get("symbols", "").split(",") if params.get("symbols") else sorted(NAMED)
-    found = [
-        (kind, action)
+    by_id = {
+        action["id"]: (kind, action)
         for symbol in symbols
         if (instrument := market.instrument(symbol)) is not None
         for kind, action in _actions(market, instrument)
         if kind in types and start.isoformat() <= action["process_date"] <= end.isoformat()
-    ]
-    found.sort(key=lambda pair: (pair[1]["process_date"], pair[1]["id"]))
+    }
+    found = sorted(by_id.values(), key=lambda pair: (pair[1]["process_date"], pair[1]["id"]))
     page, more = found[skip : skip + limit], len(found) > skip + limit
     groups: dict[str, list[dict[str, Any]]] = {}
     for kind, action in page:
@@ -64,11 +66,28 @@ def _actions(market: Market, instrument: Instrument) -> Iterator[tuple[str, dict
         action = _action(symbol, "cash_dividend", paid.ex_date, paid.ex_date + _PAID_AFTER)
         more = {"cusip": cusip, "rate": float(paid.amount), "special": False, "foreign": False}
         yield "cash_dividend", action | more | {"payable_date": action["process_date"]}
-    if instrument.former and (former := market.instrument(instrument.former)) and former.last:
-        process = former.last + dt.timedelta(days=1)
-        action = _action(symbol, "name_change", process, process)
-        names = {"old_symbol": former.symbol, "new_symbol": symbol, "old_cusip": cusip, "new_cusip": cusip}
-        yield "name_change", {"id": action["id"], "process_date": action["process_date"]} | names
+    if instrument.former and (former := market.instrument(instrument.former)):
+        yield from _end(market, former, cusip)
+    yield from _end(market, instrument, cusip)
+
+
+def _end(market: Market, instrument: Instrument, cusip: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What ended the name of ``instrument``, once that has come: a name change, or a removal.
+
+    Both shapes as in the vendor's OpenAPI document: a process date, and no other.
+    """
+    if instrument.last is None:
+        return
+    process = market.calendar.session_at(market.calendar.first_from(instrument.last + dt.timedelta(days=1)))
+    if process > market.today():
+        return
+    if instrument.successor is None:
+        kind, facts = "worthless_removal", {"symbol": instrument.symbol, "cusip": cusip}
+    else:
+        names = {"old_symbol": instrument.symbol, "new_symbol": instrument.successor}
+        kind, facts = "name_change", {**names, "old_cusip": cusip, "new_cusip": cusip}
+    action = _action(instrument.symbol, kind, process, process)
+    yield kind, {"id": action["id"], "process_date": action["process_date"]} | facts
 
 
 def _action(symbol: str, kind: str, ex_date: dt.date, process: dt.date) -> dict[str, Any]:
