@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import PayloadError, ProviderError, SyntheticData, TransportError
 from mdc_resources.domain.requests import Attempt, FetchRequest, HttpRequest, HttpResponse
 from mdc_resources.domain.symbols import Symbol
+from mdc_resources.domain.time import UTC
 from mdc_resources.ingest.candidates import Candidate
 from mdc_resources.providers.spec import Page, Rejected
 from mdc_resources.transport.http import HttpTransport
@@ -27,7 +29,11 @@ SYNTHETIC_HEADER = "x-mdc-synthetic"  # the sandbox marks invented data; recorde
 
 @dataclass(slots=True)
 class Answer:
-    """Everything one provider said to one request; ``error`` is None if it said it all."""
+    """Everything one provider said to one request; ``error`` is None if it said it all.
+
+    ``told_at`` is the provider's own time of its first page (the ``Date`` header; a cache keeps the
+    original one): whatever this machine's clock says, nothing later is in the answer.
+    """
 
     request: FetchRequest
     candidate: Candidate
@@ -36,6 +42,7 @@ class Answer:
     record_ids: list[str] = field(default_factory=list)
     fetch_ids: list[str] = field(default_factory=list)
     error: ProviderError | None = None
+    told_at: dt.datetime | None = None
     synthetic_allowed: bool = False
 
     def table(self, dataset: Dataset) -> pa.Table | None:
@@ -99,6 +106,15 @@ async def _page(
     return reader.page.next
 
 
+def told_at_of(response: HttpResponse) -> dt.datetime | None:
+    """The time the provider gives its answer, UTC; None where it gives none that can be read."""
+    try:
+        told_at = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return told_at.replace(tzinfo=UTC) if told_at.tzinfo is None else told_at.astimezone(UTC)
+
+
 class _Reader:
     """Decodes inside the transport's judgement, so that garbage counts as a failure there too."""
 
@@ -126,6 +142,9 @@ class _Reader:
             return self._once_more(garbled)
         except ProviderError as named:
             return named
+        told_at = told_at_of(response)
+        if told_at is not None and (self._answer.told_at is None or told_at < self._answer.told_at):
+            self._answer.told_at = told_at
         return None
 
     def _once_more(self, garbled: PayloadError) -> ProviderError:

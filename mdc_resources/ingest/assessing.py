@@ -1,8 +1,9 @@
 """An answer judged partition by partition: what may be stored, what is quarantined, what is open.
 
 An empty answer is not proof: a partition without rows counts as ``empty`` only where the provider's
-contract says so; otherwise it is a vote, and a second source has to agree. Identical duplicate rows
-are one row; conflicting ones quarantine their partition. Nothing outside the request passes.
+contract says so; otherwise it is a vote, and a second source has to agree. What was said before a
+session's close is never the whole session. Identical duplicate rows are one row; conflicting ones
+quarantine their partition. Nothing outside the request passes.
 """
 
 from __future__ import annotations
@@ -162,11 +163,24 @@ def only(table: pa.Table, keys: Iterable[PartitionKey]) -> pa.Table:
 
 
 def _cut_short(answer: Answer, dataset: Dataset, table: pa.Table) -> set[PartitionKey]:
-    """Partitions known to be incomplete: named by a page, or the last one before paging broke."""
-    cut = {PartitionKey(*key) for key in answer.incomplete}
+    """Partitions known to be incomplete: named by a page, still running, or the last before paging broke.
+
+    How many minutes there are is no sign of it: half days are short, and thin names trade seldom.
+    """
+    cut = {PartitionKey(*key) for key in answer.incomplete} | _running(answer)
     if answer.error is not None and dataset.is_intraday and table.num_rows:
         cut.add(_last(table))
     return cut
+
+
+def _running(answer: Answer) -> set[PartitionKey]:
+    """Partitions whose session was not over when the provider answered."""
+    request, calendar = answer.request, answer.calendar
+    sessions = calendar.sessions(request.start, request.end)
+    if answer.told_at is None or not sessions or calendar.hours(sessions[-1])[1] <= answer.told_at:
+        return set()
+    late = [session for session in sessions if calendar.hours(session)[1] > answer.told_at]
+    return {PartitionKey(symbol, session) for symbol in request.symbols for session in late}
 
 
 def _last(table: pa.Table) -> PartitionKey:

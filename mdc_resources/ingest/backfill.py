@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,10 +35,12 @@ def backfill(
     run_id: str,
     on_progress: Callable[[Progress], None] | None = None,
     on_commit: Callable[[Committed], None] | None = None,
+    at: dt.datetime | None = None,
 ) -> Outcome:
     """Fetch what the ledger lacks of ``want`` and commit it; runs its own event loop.
 
-    ``on_commit`` is called after each commit, in order, once it is durable. The outcome's states are
+    ``on_commit`` is called after each commit, in order, once it is durable. ``at`` is the instant that
+    decides what is due and whose pause is over; the present one by default. The outcome's states are
     those of the wanted dataset; its requests, rows and errors include the corporate actions that
     were fetched along.
 
@@ -52,11 +55,11 @@ def backfill(
         catalog_url = home.settings.lake.catalog_url
         lake = stack.enter_context(contextlib.closing(Lake.open(home.lake_dir, catalog_url=catalog_url)))
         state = stack.enter_context(contextlib.closing(State.open(home)))
-        run = Run(home, want, run_id, lake, state, on_progress, on_commit)
+        run = Run(home, want, run_id, lake, state, on_progress, on_commit, at=at)
         asyncio.run(run.work())
         outcome = run.outcome(time.monotonic() - started)
         if (facts := facts_of(want, outcome)) is not None:
-            along = Run(home, facts, run_id, lake, state, on_progress, on_commit)
+            along = Run(home, facts, run_id, lake, state, on_progress, on_commit, at=at)
             outcome = _with_facts(outcome, along)
         if outcome.snapshots:
             lake.compact(min_files=COMPACT_FILES)
@@ -73,7 +76,9 @@ def facts_of(want: Want, outcome: Outcome) -> Want | None:
         if outcome.states[key].state is PartitionState.PRESENT and outcome.states[key].basis != Basis.SPLIT
     }
     symbols = tuple(symbol for symbol in want.symbols if symbol in needing)
-    return Want(Dataset.CORPORATE_ACTIONS, symbols, want.start, want.end) if symbols else None
+    if not symbols:
+        return None
+    return Want(Dataset.CORPORATE_ACTIONS, symbols, want.start, want.end, patient=want.patient)
 
 
 def _with_facts(bars: Outcome, along: Run) -> Outcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,13 +19,13 @@ import pyarrow as pa
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.requests import Attempt
+from mdc_resources.domain.time import now
 from mdc_resources.ingest.assessing import only
-from mdc_resources.ingest.wants import Committed
+from mdc_resources.ingest.restating import incidents, restatements
+from mdc_resources.ingest.wants import Committed, Prior
 from mdc_resources.lake import CommitBatch, Incident, Lake, Observation, QuarantineRow, fingerprints
 from mdc_resources.state import Claim, State
 from mdc_resources.transport.archive import RawArchive
-
-Prior = Mapping[tuple[Dataset, PartitionKey], CoverageRow]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Pending:
         return sum(table.num_rows for tables in self.tables.values() for table in tables)
 
     def __bool__(self) -> bool:
-        return bool(self.coverage or self.attempts or self.quarantine or self.incidents)
+        return bool(self.coverage or self.attempts or self.quarantine or self.observations or self.incidents)
 
 
 class Committer:
@@ -135,6 +135,11 @@ class Committer:
 
     def _commit(self, pending: Pending) -> tuple[Committed, int]:
         tables = {dataset: pa.concat_tables(parts) for dataset, parts in pending.tables.items()}
+        restated = [
+            incident
+            for dataset, found in restatements(self._lake, self._prior, pending.coverage, tables)
+            for incident in incidents(dataset, found, at=now())
+        ]
         batch = CommitBatch(
             run_id=self._run_id,
             attempt=self._claims[0].attempt,
@@ -144,7 +149,7 @@ class Committer:
             attempts=pending.attempts,
             observations=pending.observations,
             quarantine=pending.quarantine,
-            incidents=pending.incidents,
+            incidents=[*pending.incidents, *restated],
             before_commit=lambda: self._make_durable(pending),
         )
         receipt = self._lake.commit(batch)

@@ -2,7 +2,8 @@
 
 One instance works through one group of symbols that share a calendar. Each symbol has its own
 order of candidates (those with its series' basis first); a round asks every symbol's next one. A
-provider that refuses for good (credentials) is not asked again in the run.
+provider that refuses for good (credentials) is not asked again in the run, one that
+``rests`` about a partition not at all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mdc_resources.domain.errors import Disposition, OutOfRange, ProviderError, 
 from mdc_resources.domain.requests import Attempt, FetchRequest
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.ingest.asking import Answer, ask
-from mdc_resources.ingest.board import Board
+from mdc_resources.ingest.board import Bearing, Board
 from mdc_resources.ingest.candidates import Candidate
 from mdc_resources.ingest.planner import Holes, pages, plan, reachable
 from mdc_resources.ingest.scope import Scope, holes
@@ -55,6 +56,8 @@ class Failover:
     report: Callable[[str], None]
     attempt: int
     synthetic_allowed: bool
+    rests: Callable[[PartitionKey, str], bool]
+    waits: Callable[[PartitionKey], bool]
     # Answers asked for and not yet settled: fetching waits where committing is the slower part.
     backlog: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BACKLOG))
 
@@ -76,7 +79,9 @@ class Failover:
         known: dict[str, Candidate] = {}
         for key in self.board.open:
             order = self.orders.get(key.symbol, ())
-            if position < len(order):
+            if position >= len(order) or self.rests(key, order[position].name):
+                continue
+            if not (position and self._proof_may_come(key, order[0])):
                 known[order[position].name] = order[position]
                 by_candidate[order[position].name].append(key)
         requests: list[tuple[Candidate, FetchRequest]] = []
@@ -85,6 +90,14 @@ class Failover:
             requests.extend((known[name], request) for request in found)
             self._count(known[name], found)
         return requests
+
+    def _proof_may_come(self, key: PartitionKey, first: Candidate) -> bool:
+        """True if the first one's silence is proof, and it is only away: the others' would prove nothing.
+
+        Nearly every partition of facts is empty, so a repair waits a while rather than ask all of them.
+        """
+        away = key in self.board.retryable or self.rests(key, first.name)
+        return first.offer.empty_is_proof and away and self.waits(key)
 
     def _count(self, candidate: Candidate, requests: list[FetchRequest]) -> None:
         """A request about partitions nobody was asked for yet is needed; any other is a failover."""
@@ -104,11 +117,15 @@ class Failover:
         reached = {
             s: reachable(candidate.offer, self.calendar, runs, asof=asof) for s, runs in missing.items()
         }
-        beyond = sum(len(missing[s]) - len(reached[s]) for s in missing)
+        beyond = [
+            PartitionKey(symbol, self.calendar.session_at(ordinal))
+            for symbol, runs in missing.items()
+            if reached[symbol] is not runs
+            for ordinal in runs - reached[symbol]
+        ]
         if beyond:
-            self.board.failed(
-                (), OutOfRange(f"{beyond} sessions lie before its history", provider=candidate.name)
-            )
+            error = OutOfRange(f"{len(beyond)} sessions lie before its history", provider=candidate.name)
+            self.board.failed(beyond, error)
         spec = candidate.provider.spec
         return plan(
             spec, self.scope.want.dataset, Holes(self.calendar, reached), asof=asof, attempt=self.attempt
@@ -154,7 +171,10 @@ class Failover:
     def _note(self, answer: Answer) -> None:
         """Remember why an answer is wanting."""
         error, name = answer.error, answer.candidate.name
-        if error is None or name in self.tally.dead:
+        if error is None:
+            return
+        if name in self.tally.dead:
+            self.board.tell(self._keys(answer.request), name, error.message, Bearing.REFUSAL)
             return
         if isinstance(error, UnknownSymbol):  # the vendor's words seldom say which
             names = ", ".join(answer.request.symbols)

@@ -2,7 +2,8 @@
 
 Claims come first and the ledger is read again after them, so two runs of the same range fetch it
 once: what another run holds is waited for, then taken from the ledger. A killed run leaves old or
-new partitions and claims that die with it; the same call again does the rest.
+new partitions and claims that die with it; the same call again does the rest. What ends without
+data is remembered (:mod:`.memory`) before its claim is given back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import datetime as dt
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mdc_resources.config import Home
@@ -26,9 +27,10 @@ from mdc_resources.ingest.board import Board
 from mdc_resources.ingest.candidates import Candidate, candidates, in_order
 from mdc_resources.ingest.committing import Committer
 from mdc_resources.ingest.failover import Failover, Tally
+from mdc_resources.ingest.memory import Memory
 from mdc_resources.ingest.scope import Scope, groups, measure, series_basis
 from mdc_resources.ingest.settling import Settler
-from mdc_resources.ingest.wants import Committed, Outcome, Progress, Want
+from mdc_resources.ingest.wants import Committed, Outcome, Prior, Progress, Want
 from mdc_resources.lake import Incident, Lake
 from mdc_resources.state import Claim, Owner, State
 from mdc_resources.transport.archive import RawArchive
@@ -57,13 +59,18 @@ class Run:
     total: int = 0
     busy: tuple[PartitionKey, ...] = ()
     scope: Scope | None = None
+    at: dt.datetime | None = None
+    memory: Memory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.home, self.lake, self.state, self.want, self._now)
 
     async def work(self) -> None:
         """Passes over what is open; another pass where someone else's claim came free unfinished."""
         patience = time.monotonic() + self.home.settings.ingest.busy_wait_seconds
         tried: set[PartitionKey] = set()
         while True:
-            self.scope = measure(self.home, self.lake, self.state, self.want, at=now())
+            self.scope = measure(self.home, self.lake, self.state, self.want, at=self._now())
             left = [key for key in self.scope.open if key not in tried]
             if not left or (self.busy and time.monotonic() > patience):
                 return
@@ -72,9 +79,18 @@ class Run:
                 return
             await asyncio.sleep(_BUSY_POLL_SECONDS if self.busy else 0)
 
-    async def _pass(self, keys: Sequence[PartitionKey]) -> Sequence[PartitionKey]:
-        """Claim and fetch ``keys``; returns those that were really asked for."""
-        orders = self._candidates(keys)
+    def _now(self) -> dt.datetime:
+        return self.at or now()
+
+    async def _pass(self, keys: Sequence[PartitionKey]) -> Collection[PartitionKey]:
+        """Claim and fetch ``keys``; returns those that were really asked for, or have to wait."""
+        assert self.scope is not None
+        # A person is told that nobody can be asked; the gap sensor would ask again at every look.
+        with self.memory.pausing(keys if self.want.patient else (), self.board, self.scope.prior.get):
+            orders = self._candidates(keys)
+        keys = self.memory.askable(keys, orders)
+        if not keys:
+            return self.memory.waiting
         claims = [self._claim(self.want.dataset, keys)]
         try:
             self.busy = claims[0].busy
@@ -89,8 +105,9 @@ class Run:
                         {d for order in orders.values() for c in order for d in c.offer.carries}
                     )
                 }
-                await self._fetch(mine, claims, prior, carried, orders)
-            return mine
+                with self.memory.pausing(mine, self.board, _lines(prior, self.want.dataset)):
+                    await self._fetch(mine, claims, prior, carried, orders)
+            return self.memory.waiting.union(mine)
         finally:
             for claim in claims:
                 self.state.release(claim)
@@ -150,6 +167,7 @@ class Run:
         carried: Mapping[Dataset, set[PartitionKey]],
         orders: Mapping[Symbol, Sequence[Candidate]],
     ) -> None:
+        assert self.scope is not None
         settings = self.home.settings
         self._check_space(len(keys))
         self.board.open.update(keys)
@@ -167,6 +185,8 @@ class Run:
             on_commit=self.on_commit,
         )
         prefix = "sandbox:" if self.lake.sandbox else ""
+        self.board.recall = lambda: self.memory.recall(keys, orders)
+        along = {dataset: set(claimed) for dataset, claimed in carried.items()}
         settler = Settler(self.want.dataset, self.board, committer, prior, carried, prefix)
         budgets = Budgets.open(self.home.state_dir)
         renewal = asyncio.create_task(self._keep(claims))
@@ -181,7 +201,12 @@ class Run:
                 await self._fail_over(transport, settler, orders, claims[0].attempt)
             settler.give_up()
             committer.pending.incidents.extend(self._incidents())
+            before = _lines(prior, self.want.dataset)
+            self.memory.remember(keys, self.board, before, committer.pending, self.scope.calendar)
             await committer.flush()
+            settled = {row.key for row in self.board.resolved.values() if row.state.is_settled}
+            came_along = {dataset: along[dataset] - carried[dataset] for dataset in along}
+            self.memory.forget({**came_along, self.want.dataset: settled})
         finally:
             renewal.cancel()
             self.rows += committer.rows
@@ -213,6 +238,8 @@ class Run:
                 report=lambda message: self._report(settler, message),
                 attempt=attempt,
                 synthetic_allowed=self.lake.sandbox,
+                rests=self.memory.rests,
+                waits=self.memory.waits,
             )
             try:
                 await work.run()
@@ -281,7 +308,13 @@ class Run:
             snapshots=tuple(self.snapshots),
             errors=tuple(text for _, text in self.board.messages()),
             seconds=seconds,
+            waiting=len(self.memory.waiting),
         )
+
+
+def _lines(prior: Prior, dataset: Dataset) -> Callable[[PartitionKey], CoverageRow | None]:
+    """The ledger's line of a partition of ``dataset``."""
+    return lambda key: prior.get((dataset, key))
 
 
 def _settled(

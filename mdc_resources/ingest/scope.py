@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from mdc_resources.calendars import Calendar
 from mdc_resources.config import Home
 from mdc_resources.coverage.expectation import Expectation, expect, ledger
+from mdc_resources.coverage.listings import listings_of
+from mdc_resources.coverage.universes import universes_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
@@ -51,8 +53,9 @@ class Scope:
 
 
 def measure(home: Home, lake: Lake, state: State, want: Want, *, at: dt.datetime) -> Scope:
-    """Measure ``want`` as of ``at``."""
-    expected = expect(home, state, want.dataset, want.symbols, want.start, want.end, at=at)
+    """Measure ``want`` as of ``at``; what lies outside a symbol's listing is not due."""
+    listings = listings_of(home, lake, want.symbols)
+    expected = expect(home, state, want.dataset, want.symbols, want.start, want.end, at=at, listings=listings)
     keys = (
         PartitionKey(symbol, session)
         for symbol, expectation in expected.items()
@@ -64,11 +67,11 @@ def measure(home: Home, lake: Lake, state: State, want: Want, *, at: dt.datetime
 
 def groups(home: Home, state: State, scope: Scope) -> dict[tuple[str, str], list[Symbol]]:
     """Symbols of the scope by (calendar, asset class): each group is planned on its own."""
-    universe_of = {member.symbol: member.universe for member in state.members(active_only=False)}
     found: dict[tuple[str, str], list[Symbol]] = defaultdict(list)
-    for symbol, expectation in scope.expected.items():
-        universe = home.settings.universes.get(universe_of.get(symbol, home.settings.ingest.default_universe))
-        found[expectation.calendar.name, universe.asset_class if universe else "equity"].append(symbol)
+    for symbol, name in universes_of(home, state, list(scope.expected)).items():
+        universe = home.settings.universes.get(name)
+        asset_class = universe.asset_class if universe else "equity"
+        found[scope.expected[symbol].calendar.name, asset_class].append(symbol)
     return found
 
 

@@ -19,7 +19,8 @@ from mdc_resources.domain.requests import Attempt
 from mdc_resources.ingest.asking import Answer
 from mdc_resources.ingest.assessing import BadRow, Judged, Verdict, assess, judge, only
 from mdc_resources.ingest.board import Board
-from mdc_resources.ingest.committing import Committer, Prior
+from mdc_resources.ingest.committing import Committer
+from mdc_resources.ingest.wants import Prior
 from mdc_resources.lake import Observation, QuarantineRow, fingerprints
 
 # Answers that arrive together are judged together; far below any network's latency.
@@ -42,7 +43,9 @@ class Settler:
     async def settle(self, answer: Answer, attempts: Iterable[Attempt]) -> None:
         """Judge ``answer`` together with others that wait, queue what they settle, commit a full batch."""
         self._waiting.append(answer)
-        self.committer.pending.attempts.extend(attempts)
+        sent = list(attempts)
+        self.committer.pending.attempts.extend(sent)
+        self.board.attempts.extend(sent)
         async with self._turn:
             if self._waiting:
                 await asyncio.sleep(_LINGER_SECONDS)
@@ -53,18 +56,21 @@ class Settler:
 
     def _settle(self, answers: Sequence[Answer]) -> None:
         for answer, judged in zip(answers, judge(self.dataset, answers, prefix=self.prefix), strict=True):
+            asked = [key for key in self._asked(answer) if key in self.board.open]
             for symbol in sorted(answer.unknown):
                 error = UnknownSymbol(
                     f"does not know {symbol}", symbol=symbol, provider=answer.candidate.name
                 )
-                self.board.failed((), error)
-            asked = [key for key in self._asked(answer) if key in self.board.open]
+                self.board.failed([key for key in asked if key.symbol == symbol], error)
             verdict = assess(answer, self.dataset, judged, asked)
             self._quarantine(answer, verdict)
             self.board.resolve(self._present(answer, verdict))
             self.board.resolve(self._empty(answer, verdict))
             for key in verdict.partial:
-                self.board.partial.setdefault(key, (answer, verdict))
+                best = self.board.partial.get(key)
+                if best is None or best[1].rows.get(key, 0) < verdict.rows.get(key, 0):
+                    self.board.partial[key] = (answer, verdict)
+            self.board.tell(verdict.partial, answer.candidate.name, "its answer was cut short")
         for dataset, claimed in self.carried.items():
             along = [a for a in answers if dataset in a.candidate.offer.carries]
             for answer, judged in zip(along, judge(dataset, along, prefix=self.prefix), strict=True):
@@ -77,7 +83,7 @@ class Settler:
     def give_up(self) -> None:
         """Nobody is left to ask: settle cut-short and quarantined partitions as what they are."""
         for key, (answer, verdict) in self.board.partial.items():
-            if key in self.board.open and verdict.table.num_rows:
+            if key in self.board.open and self._improves(key, verdict.rows.get(key, 0)):
                 table = only(verdict.table, [key])
                 line = self._line(
                     answer,
@@ -87,8 +93,7 @@ class Settler:
                     reason="the answer was cut short",
                     rows=table.num_rows,
                 )
-                if table.num_rows and not self._stored(self.dataset, key):
-                    self.board.resolve(self.committer.store(self.dataset, table, [line], answer.record_ids))
+                self.board.resolve(self.committer.store(self.dataset, table, [line], answer.record_ids))
         refused = [
             key for key in self.board.bad if key in self.board.open and not self._stored(self.dataset, key)
         ]
@@ -122,7 +127,7 @@ class Settler:
         if verdict.proven:
             keys, reason = verdict.empty, f"nothing happened: {answer.candidate.name}'s contract"
         else:
-            keys = self.board.vote_empty(verdict.empty, answer.candidate.name)
+            keys = self.board.vote_empty(verdict.empty, answer)
             reason = "nothing happened: two sources agree"
         lines = [
             self._line(answer, verdict.dataset, key, PartitionState.EMPTY, reason=reason)
@@ -184,6 +189,7 @@ class Settler:
         for row in verdict.bad:
             if row.key is not None and verdict.dataset is self.dataset:
                 self.board.bad[row.key].append((self._source(answer), row))
+                self.board.tell((row.key,), answer.candidate.name, f"its rows were refused: {row.reason}")
             self.committer.pending.quarantine.append(self._refused(answer, verdict.dataset, row))
 
     def _refused(self, answer: Answer, dataset: Dataset, row: BadRow) -> QuarantineRow:
@@ -222,6 +228,13 @@ class Settler:
 
     def _source(self, answer: Answer) -> str:
         return self.prefix + answer.candidate.dialect(answer.calendar).source
+
+    def _improves(self, key: PartitionKey, rows: int) -> bool:
+        """True if a partial answer of ``rows`` rows is more than what is stored."""
+        before = self.prior.get((self.dataset, key))
+        if before is None or before.state is not PartitionState.PARTIAL:
+            return rows > 0 and not self._stored(self.dataset, key)
+        return rows > before.row_count
 
     def _stored(self, dataset: Dataset, key: PartitionKey) -> bool:
         before = self.prior.get((dataset, key))

@@ -11,6 +11,8 @@ from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionSt
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import Symbol
 
+Prior = Mapping[tuple[Dataset, PartitionKey], CoverageRow]  # the ledger's lines before a run
+
 
 @dataclass(frozen=True, slots=True)
 class Want:
@@ -57,7 +59,9 @@ class Outcome:
 
     ``states`` has every due partition of the want. ``requests_minimum`` is what the best provider
     would have needed without a fault. ``retryable_missing`` counts partitions that are missing for
-    a reason that may pass; ``busy`` those another process was fetching at the time.
+    a reason that may pass; ``busy`` those another process was fetching at the time. ``waiting`` ones
+    were not asked for by a patient run, because the pause after a failure is not over (or because they
+    were given up): nothing failed, and a later run does the rest.
     """
 
     dataset: Dataset
@@ -74,6 +78,7 @@ class Outcome:
     snapshots: tuple[int, ...]
     errors: tuple[str, ...]
     seconds: float
+    waiting: int = 0
 
     @property
     def counts(self) -> Counter[PartitionState]:
@@ -95,6 +100,7 @@ class Outcome:
             "pending": self.pending,
             "busy": self.busy,
             "retryable_missing": self.retryable_missing,
+            "waiting": self.waiting,
             "fetched": len(self.fetched),
             "rows": self.rows,
             "requests_sent": self.requests_sent,
