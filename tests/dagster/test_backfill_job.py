@@ -158,7 +158,7 @@ def test_no_secret_reaches_the_event_log(tmp_path, vendor):
 
 def test_submit_queues_for_the_daemon(home, instance):
     """Nothing runs here: the run waits, under the location that the daemon knows."""
-    run_id = REPORTER.submit(home, want("AAPL", "MSFT"))
+    (run_id,) = REPORTER.submit(home, want("AAPL", "MSFT"))
     run = instance.get_run_by_id(run_id)
     assert run.status is DagsterRunStatus.QUEUED
     assert run.remote_job_origin.location_name == LOCATION
@@ -191,7 +191,7 @@ def test_a_hostile_symbol_in_the_launchpad_fails_the_run(symbol, home, instance,
         {"symbols": ["AAPL"], "start": "2024-01-03", "end": "2024-01-02"},
         {"symbols": ["AAPL"], "start": "2024-02-30", "end": "2024-03-02"},
         {"symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-03", "dataset": "bars_2d"},
-        {"symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-03", "keys": ["AAPL"]},
+        {"symbols": ["AAPL"], "start": "2024-01-02", "end": "2024-01-03", "holes": {"AAPL": ["soon"]}},
     ],
     ids=["no symbols", "reversed", "no such date", "no such dataset", "no such key"],
 )
