@@ -7,10 +7,8 @@ are non-blocking: a failing blocking check would fail a run whose data is alread
 
 # No `from __future__ import annotations`: Dagster reads the types of bodies at run time.
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 
 from dagster import (
     AssetCheckEvaluation,
@@ -24,13 +22,11 @@ from dagster import (
 from duckdb import DuckDBPyConnection
 
 from mdc_assets.partitions import asset_key, shard_name, shard_names
-from mdc_resources.calendars import FIRST
 from mdc_resources.config import Home
-from mdc_resources.coverage.expectation import Expectation, expect, ledger, summarise
+from mdc_resources.coverage.standing import standing
 from mdc_resources.dagster_resources import LakeResource, duplicates, insane_bars
 from mdc_resources.domain.coverage import CoverageSummary
 from mdc_resources.domain.datasets import Dataset
-from mdc_resources.domain.intervals import Intervals
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import now
 from mdc_resources.lake import Lake
@@ -88,6 +84,7 @@ def as_event(result: AssetCheckResult) -> AssetCheckEvaluation:
         asset_key=result.asset_key,
         check_name=result.check_name,
         passed=result.passed,
+        description=result.description,
         metadata=result.metadata,
         severity=result.severity,
         blocking=False,
@@ -99,21 +96,8 @@ def coverage_of(home: Home, lake: Lake, dataset: Dataset, symbols: Sequence[Symb
 
     What was never begun is no hole, and the newest sessions are the schedule's business.
     """
-    at = now()
-    start = min((universe.start for universe in home.settings.universes.values()), default=FIRST)
-    rows = ledger(lake, dataset, symbols, start, at.date())
-    known: dict[Symbol, list[dt.date]] = {}
-    for key in rows:
-        known.setdefault(key.symbol, []).append(key.session)
     with State.open(home) as state:
-        expected = expect(home, state, dataset, list(known), start, at.date(), at=at)
-    return summarise({symbol: _between(expected[symbol], days) for symbol, days in known.items()}, rows)
-
-
-def _between(expectation: Expectation, sessions: Sequence[dt.date]) -> Expectation:
-    ordinal = expectation.calendar.ordinal
-    hull = Intervals(((ordinal(min(sessions)), ordinal(max(sessions)) + 1),))
-    return replace(expectation, due=expectation.due & hull)
+        return standing(home, lake, state, dataset, symbols, at=now())
 
 
 def _checks(home: Home, dataset: Dataset, universe: str, number: int) -> AssetChecksDefinition:

@@ -6,15 +6,19 @@ small, since a run writes thousands of them; the preview goes with the last one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dagster import MetadataValue, TableColumn, TableSchema
 from dagster._core.definitions.metadata import RawMetadataValue
 
 from mdc_resources.config import Home
+from mdc_resources.coverage.freshness import SlaStatus
+from mdc_resources.coverage.maps import CoverageMap
 from mdc_resources.domain.coverage import CoverageRow
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.ingest import Outcome
+from mdc_resources.recovery.damage import Verified
+from mdc_resources.recovery.reconciling import ReconcileReport
 from mdc_resources.schema.arrow import schema_of
 
 ROW_COUNT = "dagster/row_count"
@@ -33,6 +37,10 @@ FAILOVERS = "mdc/failovers"
 MISSING = "mdc/missing"
 SECONDS = "mdc/seconds"
 PREVIEW = "mdc/preview"
+COVERAGE = "mdc/coverage"
+MAP = "mdc/map"
+SHOWN = 20  # names listed in one value
+DAMAGED_SHOWN = 500
 
 
 def of_asset(home: Home, dataset: Dataset) -> dict[str, RawMetadataValue]:
@@ -59,6 +67,11 @@ def of_partition(row: CoverageRow, *, snapshot: int | None) -> dict[str, RawMeta
     return {name: value for name, value in found.items() if value != ""}
 
 
+def of_unlisted(why: str) -> dict[str, RawMetadataValue]:
+    """A session on which the symbol did not trade under its name: nothing is expected there."""
+    return {STATE: "unlisted", ROW_COUNT: 0, UNCHANGED: True, REASON: why}
+
+
 def of_run(outcome: Outcome) -> dict[str, RawMetadataValue]:
     """What a run as a whole did and cost."""
     counts = {f"mdc/{state}": count for state, count in sorted(outcome.counts.items())}
@@ -73,6 +86,65 @@ def of_run(outcome: Outcome) -> dict[str, RawMetadataValue]:
         FAILOVERS: outcome.failovers,
         SECONDS: round(outcome.seconds, 3),
     }
+
+
+def of_reconcile(report: ReconcileReport) -> dict[str, RawMetadataValue]:
+    """What the log and the ledger disagreed about, and what was done."""
+    found: dict[str, RawMetadataValue] = {
+        "mdc/unreported": report.unreported,
+        "mdc/unexplained": report.unexplained,
+        "mdc/reported": report.reported,
+        "mdc/marked_missing": report.marked_missing,
+        SECONDS: round(report.seconds, 3),
+    }
+    if report.strangers:
+        found["mdc/in_no_universe"] = list(report.strangers[:SHOWN])
+    return found
+
+
+def of_verification(found: Verified) -> dict[str, RawMetadataValue]:
+    """What a deep verification found, the first names of each kind."""
+    shown: dict[str, RawMetadataValue] = {
+        "mdc/findings": len(found.findings),
+        "mdc/new_findings": found.new,
+        "mdc/damaged_partitions": found.damaged,
+        "mdc/repaired_partitions": found.repaired,
+    }
+    if found.findings:
+        shown["mdc/found"] = [f"{f.kind}: {f.subject}: {f.message}" for f in found.findings[:SHOWN]]
+    if found.damage:
+        names = [f"{item.dataset} {key.symbol} {key.session}" for item in found.damage for key in item.keys]
+        shown["mdc/damaged"] = list(names[:DAMAGED_SHOWN])
+    return shown
+
+
+def of_promises(statuses: Sequence[SlaStatus]) -> dict[str, RawMetadataValue]:
+    """The promises about one asset, session by session."""
+    lines = ["| promise | session | due | settled | verdict | lacking |", "|---|---|---|---:|---|---|"]
+    for status in statuses:
+        for seen in status.sessions:
+            lacking = ", ".join(f"{symbol} {state}" for symbol, state in seen.worst)
+            lines.append(
+                f"| {status.name} | {seen.session} | {seen.due_at:%Y-%m-%d %H:%M} UTC "
+                f"| {seen.settled}/{seen.expected} | {seen.verdict} | {lacking} |"
+            )
+    return {"mdc/met": all(status.met for status in statuses), "mdc/sla": MetadataValue.md("\n".join(lines))}
+
+
+def of_maps(maps: Sequence[CoverageMap], *, table: str, drawings: str) -> dict[str, RawMetadataValue]:
+    """The table, the drawings if there are any, figures of each picture, and where its page lies."""
+    found: dict[str, RawMetadataValue] = {COVERAGE: MetadataValue.md(table)}
+    if drawings:
+        found[MAP] = MetadataValue.md(drawings)
+    for each in maps:
+        dataset, picture = each.picture.dataset, each.picture
+        found[f"mdc/{dataset}/page"] = MetadataValue.path(str(each.page))
+        if picture.percent is not None:
+            found[f"mdc/{dataset}/percent"] = picture.percent
+        found[f"mdc/{dataset}/expected"] = picture.expected
+        found[f"mdc/{dataset}/open_sessions"] = sum(gap.sessions for gap in picture.gaps)
+        found[f"mdc/{dataset}/gaps"] = len(picture.gaps)
+    return found
 
 
 def with_preview(found: Mapping[str, RawMetadataValue], markdown: str) -> dict[str, RawMetadataValue]:
