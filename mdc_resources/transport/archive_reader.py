@@ -38,7 +38,10 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class ArchivedExchange:
-    """One answer as it was archived; ``wire`` is masked. ``truncated`` ones are never decoded."""
+    """One answer as it was archived; ``wire`` is masked. ``truncated`` ones are never decoded.
+
+    The record takes up ``length`` bytes of ``file`` from ``offset``.
+    """
 
     record_id: str
     fetch: FetchRequest
@@ -51,6 +54,7 @@ class ArchivedExchange:
     offset: int
     fetch_id: str = ""
     truncated: bool = False
+    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,21 +98,35 @@ def read_archive(raw_dir: Path) -> Iterator[Archived]:
             _push(merged, order, rest)
 
 
-def read_record(raw_dir: Path, record_id: str) -> ArchivedExchange:
-    """The exchange called ``record_id``; DataError if no file holds it."""
-    for index in sorted(raw_dir.glob("*/*/*.cdxj"), reverse=True):
+def read_record(raw_dir: Path, record_id: str, *, run_id: str = "") -> ArchivedExchange:
+    """The exchange called ``record_id``, its body checked against its digest.
+
+    Files of run ``run_id`` are looked into first: that finds it without reading every index.
+
+    Raises:
+        DataError: no file holds it, or the record is damaged.
+    """
+    mine = run_id.isascii() and run_id.replace("-", "").replace("_", "").isalnum()
+    for pattern in (f"*/*/{run_id}*", "*/*/*") if mine else ("*/*/*",):
+        if found := _find_record(raw_dir, pattern, record_id):
+            return found
+    raise DataError(f"{record_id[:80]!a} is in no file under {raw_dir}", hint="Was raw/ moved or pruned?")
+
+
+def _find_record(raw_dir: Path, pattern: str, record_id: str) -> ArchivedExchange | None:
+    for index in sorted(raw_dir.glob(f"{pattern}.cdxj"), reverse=True):
         for line in index.read_text(encoding="ascii").splitlines():
             if record_id in line:
                 entry = json.loads(line.split(" ", 2)[2])
                 path = index.with_name(entry["filename"])
                 with path.open("rb") as file:
                     return _exchange(path, _read_one(path, file, int(entry["offset"])))
-    for path in sorted(raw_dir.glob("*/*/*.warc"), reverse=True):
+    for path in sorted(raw_dir.glob(f"{pattern}.warc"), reverse=True):
         if not path.with_suffix(".cdxj").exists():
             for _, item in _archived(path):
                 if isinstance(item, ArchivedExchange) and item.record_id == record_id:
                     return item
-    raise DataError(f"{record_id[:80]!a} is in no file under {raw_dir}", hint="Was raw/ moved or pruned?")
+    return None
 
 
 def _push(
@@ -184,6 +202,7 @@ def _exchange(path: Path, record: _Record) -> ArchivedExchange:
         offset=record.offset,
         fetch_id=note.fetch_id,
         truncated=note.truncated,
+        length=record.end - record.offset,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 JANUARY = ("--start", "2024-01-02", "--end", "2024-01-31")
@@ -100,12 +102,78 @@ def test_reading_changes_nothing(stocked_copy):
         ["--dataset", "bars_1d", "--start", "yesterday"],
         ["--dataset", "nope"],
         ["--dataset", "bars_1d", "--symbols", "../x"],
-        [],
+        ["--html", "x.html", "--sla"],
+        ["--html", "x.html", "--start", "2024-02-01", "--end", "2024-01-01"],
+        ["--html", "."],
     ],
-    ids=["reversed", "no-date", "no-dataset", "no-symbol", "nothing"],
+    ids=["reversed", "no-date", "no-dataset", "no-symbol", "both", "reversed-page", "a-folder"],
 )
 def test_bad_input_is_exit_2(stocked, words):
     """One line, no traceback."""
     ran = stocked("coverage", *words)
     assert ran.code == 2
     assert "Traceback" not in ran.err
+
+
+def test_the_dataset_is_daily_bars_unless_said_otherwise(stocked):
+    """The everyday question needs no option."""
+    assert stocked("coverage", *JANUARY, "--json").json["present"] == 42
+
+
+def test_the_page_is_written_and_its_figures_are_told(stocked, tmp_path):
+    """One file, with every session of the two symbols; the same figures as JSON."""
+    page = tmp_path / "coverage.html"
+    ran = stocked("coverage", "--html", str(page), *JANUARY, "--json")
+    assert ran.code == 0
+    told = ran.json
+    assert (told["file"], told["symbols"], told["cell"]) == (str(page), 2, "day")
+    assert (told["expected"], told["covered"], told["percent"], told["gaps"]) == (42, 42, 100.0, 0)
+    text = page.read_text(encoding="utf-8")
+    assert told["bytes"] == page.stat().st_size
+    assert text.count('title="2024-01-03 present"') == 2
+    assert "2024-01-15 closed: Dr. Martin Luther King Jr. Day" in text
+
+
+def test_without_a_start_the_page_shows_each_symbol_from_its_first_session(stocked, tmp_path):
+    """Nothing before 2024 was asked for, so nothing of it is missing."""
+    page = tmp_path / "coverage.html"
+    told = stocked("coverage", "--html", str(page), "--json").json
+    assert told["gaps"] == 2
+    assert "2010-01-04" not in page.read_text(encoding="utf-8")
+    assert "2024-02-01 missing" in page.read_text(encoding="utf-8")
+
+
+def test_a_page_of_some_symbols(stocked, tmp_path):
+    """--symbols narrows it; one that nobody asked for is named."""
+    page = tmp_path / "coverage.html"
+    ran = stocked("coverage", "--symbols", "AAPL,KO", "--html", str(page), *JANUARY[2:])
+    assert ran.code == 0
+    assert "1 symbols, 100 % covered" in ran.out
+    assert "Never asked for" in page.read_text(encoding="utf-8")
+
+
+def test_a_file_of_another_kind_is_not_overwritten(stocked_copy):
+    """--html mdc.toml is a mistake."""
+    before = stocked_copy.toml.read_text()
+    assert stocked_copy("coverage", "--html", str(stocked_copy.toml)).code == 2
+    assert stocked_copy.toml.read_text() == before
+
+
+def test_promises_are_judged_with_exit_1_where_one_is_broken(stocked_copy):
+    """The newest sessions are missing: incomplete, with who lacks what."""
+    stocked_copy.append('\n[sla.mine]\ndataset = "bars_1d"\nwithin = "2h"\nsessions = 2\n')
+    ran = stocked_copy("coverage", "--sla")
+    assert ran.code == 1
+    assert "incomplete" in ran.out
+    assert "AAPL missing" in ran.out
+    told = {each["name"]: each for each in stocked_copy("coverage", "--sla", "--json").json}
+    assert (told["mine"]["met"], len(told["mine"]["sessions"])) == (False, 2)
+
+
+def test_without_promises_there_is_nothing_to_break(stocked_copy):
+    """A hint, exit 0."""
+    text = stocked_copy.toml.read_text()
+    stocked_copy.toml.write_text(re.sub(r"(?m)^\[sla\.[^\[]*", "", text))
+    ran = stocked_copy("coverage", "--sla")
+    assert ran.code == 0
+    assert "[sla.daily]" in ran.err
