@@ -25,6 +25,7 @@ from pydantic import Field
 from mdc_assets import metadata
 from mdc_assets.landing import land
 from mdc_assets.partitions import asset_key, from_dagster, partitions_of, sessions_of, shard_names, symbols_of
+from mdc_assets.priorities import FETCH_POOL
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
 from mdc_resources.domain.coverage import PartitionKey
@@ -79,6 +80,7 @@ def session_asset(
         group_name=universe,
         kinds={"parquet", "duckdb"},
         output_required=False,
+        pool=FETCH_POOL,
     )
     def fetch(context: AssetExecutionContext, config: FetchConfig) -> Iterator[Output[None]]:
         keys = _keys(from_dagster(key) for key in _promised(context))
@@ -101,6 +103,7 @@ def instruments_asset(home: Home, universe: str, shard: str) -> AssetsDefinition
         group_name=universe,
         kinds={"parquet", "duckdb"},
         output_required=False,
+        pool=FETCH_POOL,
     )
     def fetch(context: AssetExecutionContext, config: FetchConfig) -> Iterator[Output[None]]:
         today = now().date()

@@ -28,6 +28,7 @@ from mdc_assets.partitions import asset_key, register, shard_name, to_dagster
 from mdc_assets.preview import preview_of
 from mdc_resources.config import Home
 from mdc_resources.coverage.expectation import ledger
+from mdc_resources.coverage.listings import listings_of
 from mdc_resources.dagster_resources import lake_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
@@ -117,7 +118,9 @@ def land(
         raise Failure(description=str(error), allow_retries=False) from error
     for row in outcome.states.values():
         landed.lines.setdefault((want.dataset, row.key), row)
-    if not promised:
+    if promised:
+        _report_unlisted(context, home, want, outcome, places)
+    else:
         landed.forget_reported(context.instance, places)
     reported = _report(context, home, landed, places, outcome)
     context.log.info(f"{reported} partitions reported; {_in_words(outcome)}")
@@ -172,6 +175,25 @@ def _report(
                 for result in evaluate(home, lake, connection, dataset, universe, shard):
                     context.log_event(as_event(result))  # type: ignore[arg-type] # taken, if not annotated
     return sum(len(rows) for rows in groups.values())
+
+
+def _report_unlisted(
+    context: OpExecutionContext, home: Home, want: Want, outcome: Outcome, places: Mapping[Symbol, Member]
+) -> None:
+    """Materialise promised keys outside their symbol's listing: without an event their backfill fails."""
+    left = sorted((want.keys or frozenset()) - set(outcome.states))
+    with lake_of(home).get_lake() as lake:
+        listings = listings_of(home, lake, want.symbols) if left else {}
+    events = [
+        AssetMaterialization(
+            asset_key(want.dataset, shard_name(places[key.symbol].universe, places[key.symbol].shard)),
+            partition=to_dagster(key),
+            metadata=metadata.of_unlisted(f"{key.symbol} was not listed then"),
+        )
+        for key in left
+        if key.symbol in listings and not listings[key.symbol].covers(key.session)
+    ]
+    materialize_many(context, events)
 
 
 def _asset_of(row: CoverageRow, places: Mapping[Symbol, Member]) -> AssetKey:

@@ -2,7 +2,8 @@
 
 ``run`` executes the job ``backfill`` in this process against the home's instance: the web UI shows
 it live under the code location, while data is committed at full speed. ``submit`` queues the same
-job for the daemon. ``serve`` is ``mdc up``. Dagster is imported on the first call, not before.
+job for the daemon, and ``queue`` shows and changes what waits there. ``serve`` is ``mdc up``.
+Dagster is imported on the first call, not before.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mdc_resources.config import Home
 from mdc_resources.domain.errors import MdcError
+from mdc_resources.domain.priorities import Priority
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
-    from dagster._core.definitions.reconstruct import ReconstructableJob
-
+    from mdc_assets.queue import Queue
     from mdc_resources.ingest import Outcome, Progress, Want
+    from mdc_resources.recovery.reconciling import ReconcileReport
 
 LOCATION = "mdc"
 MODULE = "mdc_assets.definitions"
-_REPOSITORY = "__repository__"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -51,85 +51,72 @@ class DagsterReporter:
 
         Raises:
             MdcError: what ingest raised, or RunFailed where Dagster itself failed.
+            KeyboardInterrupt: Ctrl-C, or somebody cancelled the run; what was committed stays.
         """
         from dagster._core.execution.api import execute_run
         from dagster._core.utils import make_new_run_id
 
-        from mdc_assets import jobs, owners
+        from mdc_assets import cancelling, jobs, owners, submitting
         from mdc_assets.instance import open_instance
         from mdc_assets.landing import Caller
 
         caller = Caller(on_progress)
         with open_instance(home, silent=True) as instance, _quiet_logger():
-            job = _reconstructable()
-            config = {**jobs.config_of(want), **_QUIET}
-            run_id = make_new_run_id()
-            tags = {**jobs.tags_of(want), **owners.tags_of_this_process(run_id)}
-            run = _create(instance, job, config, tags, run_id=run_id)
-            jobs.attached[run.run_id] = jobs.Attached(home, caller)
+            job, run_id = submitting.backfill_job(), make_new_run_id()
+            tags = owners.tags_of_this_process(run_id)
+            run = submitting.create(instance, job, want, tags=tags, run_id=run_id, more_config=_QUIET)
+            jobs.attached[run_id] = jobs.Attached(home, caller)
             try:
-                execute_run(job, run, instance)
+                with cancelling.interrupted_when_canceled(instance, run_id):
+                    execute_run(job, run, instance)
             finally:
-                del jobs.attached[run.run_id]
+                del jobs.attached[run_id]
+            if caller.outcome is None and cancelling.was_interrupted(instance, run_id):
+                raise KeyboardInterrupt
         if caller.error is not None:
             raise caller.error
         if caller.outcome is None:
-            raise RunFailed(
-                f"run {run.run_id} failed", run_id=run.run_id, hint="Its page in the web UI says why"
-            )
+            raise RunFailed(f"run {run_id} failed", run_id=run_id, hint="Its page in the web UI says why")
         return caller.outcome
 
-    def submit(self, home: Home, want: Want) -> str:
-        """Queue ``want`` for the daemon of ``mdc up``; returns the run id."""
-        from dagster._core.run_coordinator import SubmitRunContext
+    def submit(self, home: Home, want: Want, *, priority: Priority = Priority.NORMAL) -> list[str]:
+        """Queue what is open of ``want`` for the daemon of ``mdc up``, in parts, newest sessions first.
 
-        from mdc_assets import jobs
+        Returns the run ids in that order; none if the ledger settles everything.
+        """
+        from mdc_assets import submitting
         from mdc_assets.instance import open_instance
 
         with open_instance(home) as instance:
-            run = _create(instance, _reconstructable(), jobs.config_of(want), jobs.tags_of(want))
-            # The queue asks for no workspace: the daemon finds the location by its name.
-            nowhere: Any = None
-            instance.run_coordinator.submit_run(SubmitRunContext(run, workspace=nowhere))
-            return run.run_id
+            return submitting.submit(home, instance, want, priority=priority)
+
+    @contextmanager
+    def queue(self, home: Home) -> Iterator[Queue]:
+        """The queue of ``home``; it needs no daemon."""
+        from mdc_assets.instance import open_instance
+        from mdc_assets.queue import Queue
+
+        with open_instance(home, silent=True) as instance:
+            yield Queue(instance, home)
+
+    def reconcile(self, home: Home, *, dry_run: bool) -> ReconcileReport:
+        """Compare the event log with the ledger and mend both ways, as a run of this process."""
+        from mdc_assets.reconcile_run import reconcile_here
+
+        with _quiet_logger():
+            return reconcile_here(home, dry_run=dry_run)
+
+    def lacking(self, home: Home) -> dict[str, str]:
+        """What the queue misses in a ``dagster.yaml`` that a person changed: effect -> lines to add."""
+        from mdc_assets.instance import lacking
+
+        return lacking(home)
 
     def serve(self, home: Home) -> int:
         """Serve the web UI, the daemon and the code location until interrupted."""
         from mdc_assets.supervisor import serve
 
         return serve(home)
-
-
-def _reconstructable() -> ReconstructableJob:
-    from dagster import reconstructable
-
-    from mdc_assets.jobs import backfill_job
-
-    return reconstructable(backfill_job)
-
-
-def _create(
-    instance: DagsterInstance,
-    job: ReconstructableJob,
-    run_config: dict[str, object],
-    tags: dict[str, str],
-    *,
-    run_id: str | None = None,
-) -> DagsterRun:
-    """A run that belongs to the served code location, whether or not it is up."""
-    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
-
-    from mdc_assets.jobs import JOB
-
-    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), _REPOSITORY)
-    return instance.create_run_for_job(
-        job_def=job.get_definition(),
-        run_id=run_id,
-        run_config=run_config,
-        tags=tags,
-        remote_job_origin=repository.get_job_origin(JOB),
-        job_code_origin=job.get_python_origin(),
-    )
 
 
 @contextmanager

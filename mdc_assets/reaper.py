@@ -2,7 +2,8 @@
 
 Dagster's default launcher watches a worker only through the code server that started it; when both
 die, or the machine does, the run stays STARTED. The process is known from the tags of
-:mod:`mdc_assets.owners`, or before the run's body began from the worker's first engine event. Only
+:mod:`mdc_assets.owners`, or before the run's body began from the worker's first engine event. A run
+that was being launched when the daemon or the code server died has no process and never will. Only
 what is certainly dead is failed: another host's process, or an unknown one, is left to Dagster.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
@@ -20,14 +21,22 @@ from mdc_assets.owners import owner_of
 
 UNDER_WAY = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 _SLACK_SECONDS = 5.0
+_LAUNCH_SECONDS = 25.0  # a worker that was asked for before its launcher died announces itself within
 _PROC = Path("/proc")
 
 
 class Reaper:
-    """Give :meth:`sweep` a call every few seconds; a run is failed on the second finding in a row."""
+    """Give :meth:`sweep` a call every few seconds; a run is failed on the second finding in a row.
 
-    def __init__(self, instance: DagsterInstance) -> None:
+    ``launchers_since`` tells when the daemon or the code server was last started (unix time); 0.0
+    where nobody knows.
+    """
+
+    def __init__(
+        self, instance: DagsterInstance, *, launchers_since: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._instance = instance
+        self._launchers_since = launchers_since
         self._suspects: set[str] = set()
 
     def sweep(self) -> list[str]:
@@ -47,7 +56,18 @@ class Reaper:
         # An engine event names no host: believed only where the event log is this machine's own file.
         if not isinstance(self._instance.event_log_storage, SqliteEventLogStorage):
             return False
-        return any(_gone(pid, at) for pid, at in self._announced(run))
+        announced = self._announced(run)
+        if not announced and run.status is DagsterRunStatus.STARTING:
+            return self._lost_at_launch(run)
+        return any(_gone(pid, at) for pid, at in announced)
+
+    def _lost_at_launch(self, run: DagsterRun) -> bool:
+        """True if who was launching ``run`` died meanwhile, and its worker had time to appear."""
+        since = self._launchers_since()
+        if not since or time.time() - since < _LAUNCH_SECONDS:
+            return False
+        launches = self._instance.all_logs(run.run_id, of_type=DagsterEventType.PIPELINE_STARTING)
+        return bool(launches) and launches[-1].timestamp < since
 
     def _announced(self, run: DagsterRun) -> list[tuple[int, float]]:
         """(pid, unix time) of the worker's own announcement, if it got that far."""

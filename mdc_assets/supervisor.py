@@ -2,8 +2,8 @@
 
 Under ``dagster dev`` a killed code server never comes back and a killed daemon takes everything
 down; here each is a process of its own, probed, restarted with a pause, and stopped with the rest.
-It also fails runs whose process is gone and turns new members of universes into partition keys.
-One supervisor per home; a taken port is refused before anything starts.
+It also fails runs whose process is gone, makes up for lost retries, and turns new members of
+universes into partition keys. One supervisor per home; a taken port is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from filelock import FileLock, Timeout
 
 from mdc_assets import services
 from mdc_assets.child import Child
-from mdc_assets.instance import environment, open_instance
+from mdc_assets.instance import environment, limit_pool, open_instance
 from mdc_assets.partitions import register
+from mdc_assets.priorities import FETCH_POOL
 from mdc_assets.reaper import Reaper
+from mdc_assets.retries import LostRetries
 from mdc_resources.config import Home
 from mdc_resources.domain.errors import ExitCode, UsageError
 from mdc_resources.state import State
@@ -31,9 +33,12 @@ from mdc_resources.state import State
 TICK_SECONDS = 0.25
 PROBE_SECONDS = 5.0
 SWEEP_SECONDS = 5.0
+RETRY_SECONDS = 10.0
 MEMBERS_SECONDS = 5.0
 STOP_SECONDS = 15.0
 _SHOWN = ("code-server", "webserver")  # what a person needs to see the UI with its assets
+_CODE_SERVER = "code-server"
+_LAUNCHERS = (_CODE_SERVER, "daemon")  # between them a run gets its process
 _LOCK = "up.lock"
 _LOGS = "logs"
 
@@ -50,15 +55,19 @@ class Supervisor:
     say: Say
     stopping: bool = False
     _reaper: Reaper = field(init=False)
+    _retries: LostRetries = field(init=False)
     _due: dict[str, float] = field(default_factory=dict)
     _announced: bool = False
+    _launchers_since: float = 0.0
 
     def __post_init__(self) -> None:
-        self._reaper = Reaper(self.instance)
+        self._retries = LostRetries(self.instance)
+        self._reaper = Reaper(self.instance, launchers_since=lambda: self._launchers_since)
 
     def run(self) -> None:
         """Start everything and look after it until :attr:`stopping`; then stop everything."""
         try:
+            self._launchers_since = time.time()
             for child in self.children:
                 child.start(time.monotonic())
                 self.say(f"{child.service.name} started (pid {child.pid})")
@@ -71,9 +80,13 @@ class Supervisor:
     def tick(self, at: float) -> None:
         """One round: restart what died, and the chores that are due."""
         for child in self.children:
+            restarts = child.restarts
             self._tell(child.watch(at))
+            if child.restarts > restarts and child.service.name in _LAUNCHERS:
+                self._launchers_since = time.time()
         self._chore(self.probe, PROBE_SECONDS if self._announced else 1.0, at)
         self._chore(self.sweep, SWEEP_SECONDS, at)
+        self._chore(self.retry, RETRY_SECONDS, at)
         self._chore(self.register_members, MEMBERS_SECONDS, at)
 
     def probe(self) -> None:
@@ -90,6 +103,12 @@ class Supervisor:
         """Fail runs whose process is gone."""
         for run_id in self._reaper.sweep():
             self.say(f"run {run_id} failed: its process is gone")
+
+    def retry(self) -> None:
+        """Have crashed runs started again whose retry came while the code server was down."""
+        if any(child.service.name == _CODE_SERVER and child.is_well for child in self.children):
+            for run_id in self._retries.sweep():
+                self.say(f"run {run_id} is to be retried: the code server answers again")
 
     def register_members(self) -> None:
         """Make keys of symbols that were added while this home is served."""
@@ -145,6 +164,7 @@ def serve(home: Home, *, say: Say | None = None) -> int:
         found = services.services_of(home, instance, code_port=services.free_port())
         supervisor = Supervisor(home, instance, [Child(s, logs, environ) for s in found], say or _print)
         supervisor.register_members()
+        limit_pool(instance, FETCH_POOL)
         _until_signalled(supervisor)
     return ExitCode.OK
 

@@ -2,7 +2,7 @@
 
 By default it is a run of the orchestrator in this process; ``--submit`` queues it for the daemon,
 ``--direct`` leaves the orchestrator out. Exit 3 if a provider's failure left partitions missing,
-4 if rows were quarantined; what was committed stays either way.
+4 if rows were quarantined, 130 if it was interrupted; what was committed stays in any case.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import typer
 from mdc_resources.cli import options, output
 from mdc_resources.cli.context import home_of
 from mdc_resources.domain.errors import ExitCode, UsageError
+from mdc_resources.domain.priorities import Priority, parse_priority
 
 if TYPE_CHECKING:
     from mdc_resources.config import Home
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # requests of a dry run
 app = typer.Typer(rich_markup_mode=None)
 _SHOWN_ERRORS = 5
+_SHOWN_NOTES = 8
 
 
 @app.command()
@@ -39,6 +41,14 @@ def backfill(
     ] = None,
     refetch: Annotated[bool, typer.Option("--refetch", help="Ask again for what is covered")] = False,
     submit: Annotated[bool, typer.Option("--submit", help="Queue it for the daemon and return")] = False,
+    priority: Annotated[
+        str | None,
+        typer.Option(
+            "--priority",
+            help="With --submit: critical, high, normal, low or deferred; default normal",
+            show_default=False,
+        ),
+    ] = None,
     direct: Annotated[bool, typer.Option("--direct", help="Without the orchestrator")] = False,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
@@ -49,16 +59,24 @@ def backfill(
     """
     if submit and direct:
         raise UsageError("--submit and --direct were both given", hint="Give one of them")
+    if priority and not submit:
+        raise UsageError("--priority is the queue's, and nothing is queued", hint="Add --submit")
+    urgency = parse_priority(priority or Priority.NORMAL)
     home = home_of(ctx)
     chosen = (symbols or [], listed, universe)
     want = _want(home, chosen, dataset, (start, end, years), (provider, refetch), dry_run=dry_run)
+    _tell_unlisted(home, want)
     if dry_run:
         from mdc_resources.ingest import preview
 
         return _print_preview(preview(home, want), as_json=as_json)
     if submit:
-        return _submit(home, want, as_json=as_json)
-    outcome = _run(home, want, direct=direct, quiet=as_json)
+        return _submit(home, want, urgency, as_json=as_json)
+    try:
+        outcome = _run(home, want, direct=direct, quiet=as_json)
+    except KeyboardInterrupt:
+        output.note("stopped: what was committed is stored; the same command again does the rest")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     if as_json:
         output.print_json(outcome.as_dict())
     else:
@@ -99,6 +117,21 @@ def _want(
     return Want(wanted, tuple(symbols), first, last, provider=how[0], refetch=how[1])
 
 
+def _tell_unlisted(home: Home, want: Want) -> None:
+    """Say which sessions are left out because a symbol was not listed under its name then."""
+    from contextlib import closing
+
+    from mdc_resources.coverage.listings import outside_listing
+    from mdc_resources.lake import Lake
+
+    with closing(Lake.open(home.lake_dir, catalog_url=home.settings.lake.catalog_url)) as lake:
+        sentences = outside_listing(home, lake, want.symbols, want.start, want.end)
+    for sentence in sentences[:_SHOWN_NOTES]:
+        output.note(sentence)
+    if len(sentences) > _SHOWN_NOTES:
+        output.note(f"and {len(sentences) - _SHOWN_NOTES} more like it; see mdc symbols list")
+
+
 def _run(home: Home, want: Want, *, direct: bool, quiet: bool) -> Outcome:
     import uuid
 
@@ -111,14 +144,17 @@ def _run(home: Home, want: Want, *, direct: bool, quiet: bool) -> Outcome:
         return load_reporter().run(home, want, on_progress=on_progress)
 
 
-def _submit(home: Home, want: Want, *, as_json: bool) -> None:
+def _submit(home: Home, want: Want, priority: Priority, *, as_json: bool) -> None:
     from mdc_resources.cli.reporters import load_reporter
 
-    run_id = load_reporter().submit(home, want)
+    run_ids = load_reporter().submit(home, want, priority=priority)
     if as_json:
-        output.print_json({"run_id": run_id})
+        output.print_json({"run_ids": run_ids, "priority": str(priority)})
+    elif run_ids:
+        many = f"{len(run_ids)} runs, newest sessions first" if len(run_ids) > 1 else f"run {run_ids[0]}"
+        print(f"queued as {many}, priority {priority}; `mdc up` starts them, `mdc queue list` shows them")
     else:
-        print(f"queued as run {run_id}; it starts as soon as `mdc up` serves this home")
+        print("nothing to queue: the range is covered, or not due yet")
 
 
 def exit_code(outcome: Outcome) -> int:

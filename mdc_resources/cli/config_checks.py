@@ -43,13 +43,26 @@ class ConfigFinding:
 
 def findings(home: Home) -> list[ConfigFinding]:
     """Everything wrong with the settings of ``home``, errors first."""
-    found = [*_paths(home), *_names(home), *_ranks(home), *_credentials(home), *_calendars(home)]
+    found = [
+        *_paths(home),
+        *_names(home),
+        *_ranks(home),
+        *_credentials(home),
+        *_calendars(home),
+        *_unasked(home),
+    ]
     return sorted(found, key=lambda finding: finding.level != "error")
 
 
 def require_sound(home: Home) -> None:
     """Raise the first error of :func:`findings` that is cheap to find; warnings pass."""
-    found = [*literal_secrets(home.config_file), *_paths(home), *_names(home), *_ranks(home)]
+    found = [
+        *literal_secrets(home.config_file),
+        *_paths(home),
+        *_names(home),
+        *_ranks(home),
+        *_unasked(home),
+    ]
     for finding in found:
         if finding.level == "error":
             raise ConfigError(f"{finding.key}: {finding.message}", key=finding.key, hint=finding.hint)
@@ -191,6 +204,28 @@ def _calendars(home: Home) -> Iterator[ConfigFinding]:
             check_calendar(settings.calendar)
         except ConfigError as error:
             yield ConfigFinding("error", f"universes.{name}.calendar", error.message, error.hint)
+
+
+def _unasked(home: Home) -> Iterator[ConfigFinding]:
+    """Names in what the archive does by itself: promises, recovery, and the home's listings."""
+    from mdc_resources.symbology import read_listings
+
+    for name, promise in home.settings.sla.items():
+        if promise.dataset not in list(Dataset):
+            hint = nearest(promise.dataset, Dataset)
+            yield ConfigFinding("error", f"sla.{name}.dataset", f"{promise.dataset!a} is not a dataset", hint)
+        if promise.universe not in home.settings.universes:
+            message = f"there is no universe {promise.universe!a}"
+            hint = nearest(promise.universe, home.settings.universes)
+            yield ConfigFinding("error", f"sla.{name}.universe", message, hint)
+    for dataset in home.settings.recovery.datasets:
+        if dataset not in list(Dataset):
+            message = f"{dataset!a} is not a dataset"
+            yield ConfigFinding("error", "recovery.datasets", message, nearest(dataset, Dataset))
+    try:
+        read_listings(home.root)
+    except ConfigError as error:
+        yield ConfigFinding("error", error.key or "listings.toml", error.message, error.hint)
 
 
 def _offers(offers: Mapping[Dataset, object], dataset: Dataset) -> bool:

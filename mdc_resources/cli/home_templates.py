@@ -57,6 +57,20 @@ host = "127.0.0.1"             # the web UI has no login: keep it on loopback
 port = 3333
 """
 
+_SLA = """
+{off}[sla.us_daily]               # shown by `mdc coverage --sla` and as the check `fresh` in the web UI
+{off}dataset = "bars_1d"
+{off}universe = "us"
+{off}within = "2h"                # complete so long after the close
+{off}sessions = 5                 # of how many of the newest sessions that is judged
+"""
+
+_SCHEDULE = """
+# [schedule]                   # what runs by itself when this home is first served; the web UI has
+# end_of_day = true            # the last word. Also: gaps, recheck, verify, reconcile, freshness,
+# recheck_sessions = 20        # coverage_map
+"""
+
 _SANDBOX = """
 [sandbox]                      # `mdc sandbox serve` listens here
 port = {port}
@@ -82,7 +96,8 @@ def config_text(*, sandbox: bool, port: int) -> str:
         alpaca_rank=30 if sandbox else 5,
     )
     tail = _SANDBOX.format(port=port) if sandbox else ""
-    return _HEAD.format(sandbox=str(sandbox).lower()) + providers + _REST + tail
+    sla = _SLA.format(off="" if sandbox else "# ")
+    return _HEAD.format(sandbox=str(sandbox).lower()) + providers + _REST + sla + _SCHEDULE + tail
 
 
 def dotenv_text(dagster_home: Path, credentials: Iterable[str], *, sandbox: bool) -> str:

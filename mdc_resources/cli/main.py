@@ -1,7 +1,7 @@
 """``mdc``: the root of the command line.
 
 Everyday verbs stand alone, the rest is ``mdc <noun> <verb>``. Exit codes: 0 ok, 1 findings,
-2 usage, 3 provider, 4 data, 5 lake, 70 a defect.
+2 usage, 3 provider, 4 data, 5 lake, 70 a defect, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ class Root(LazyGroup):
         "demo": Lazy(f"{_HERE}.demo:app", "Backfill a synthetic market, start to finish.", _DAILY),
         "backfill": Lazy(f"{_HERE}.backfill:app", "Fetch what is missing in a range.", _DAILY),
         "coverage": Lazy(f"{_HERE}.coverage:app", "What a range should hold, and does.", _DAILY),
+        "explain": Lazy(f"{_HERE}.explain:app", "Everything known about one partition.", _DAILY),
+        "gaps": Lazy(f"{_HERE}.gaps:app", "What is missing, and when it is asked for again.", _DAILY),
         "query": Lazy(f"{_HERE}.query:app", "Run one SELECT over the lake.", _DAILY),
         "doctor": Lazy(f"{_HERE}.doctor:app", "Check everything this home relies on.", _DAILY),
+        "queue": Lazy(f"{_HERE}.queue:app", "What waits to be fetched: list, bump, pause, cancel.", _NOUNS),
+        "reconcile": Lazy(f"{_HERE}.reconcile:app", "The web UI against the lake, both ways.", _NOUNS),
         "universe": Lazy(f"{_HERE}.universe:app", "Universes: list, grow.", _NOUNS),
-        "symbols": Lazy(f"{_HERE}.symbols:app", "Symbols: add, remove, list, import, export.", _NOUNS),
+        "symbols": Lazy(f"{_HERE}.symbols:app", "Symbols: members, import, renames, delistings.", _NOUNS),
         "lake": Lazy(f"{_HERE}.lake:app", "The lake: status, snapshots, verify, rebuild.", _NOUNS),
         "providers": Lazy(f"{_HERE}.providers:app", "Providers: list, check.", _NOUNS),
         "config": Lazy(f"{_HERE}.config:app", "Settings: show, check.", _NOUNS),

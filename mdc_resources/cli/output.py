@@ -106,6 +106,14 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def duration(seconds: float) -> str:
+    """Seconds for a person: ``42 s``, ``3 min``, ``5 h``, ``9 d``."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length or (unit == "min" and seconds >= 100):
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @contextmanager
 def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[Progress], None]]:
     """A progress bar on stderr where that is a terminal; else nothing is drawn."""

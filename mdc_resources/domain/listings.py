@@ -26,3 +26,7 @@ class Listing:
     successor: Symbol | None = None
     predecessor: Symbol | None = None
     origin: str = ""
+
+    def covers(self, session: dt.date) -> bool:
+        """True if the symbol was listed under its name on ``session``."""
+        return (self.first is None or self.first <= session) and (self.last is None or session <= self.last)

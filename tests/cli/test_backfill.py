@@ -145,6 +145,8 @@ def test_one_provider_by_name(mdc):
         (["AAPL", "--provider", "files", *JANUARY], "not enabled"),
         (["AAPL", "--provider", "stooq", "--dataset", "bars_1m", *JANUARY], "offers bars_1m"),
         (["AAPL", "--submit", "--direct", *JANUARY], "both given"),
+        (["AAPL", "--priority", "high", *JANUARY], "nothing is queued"),
+        (["AAPL", "--submit", "--priority", "urgent", *JANUARY], "'urgent' is not a priority"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -228,13 +230,30 @@ def test_the_default_is_a_run_of_the_orchestrator(mdc):
     assert status == "SUCCESS"
 
 
+@pytest.mark.parametrize("how", ["--direct", "--submit", "--dry-run"])
+def test_sessions_outside_a_listing_are_said_and_not_fetched(mdc, how):
+    """One sentence on stderr; only the sessions before the delisting are asked for."""
+    (mdc.root / "listings.toml").write_text("[AAPL]\nlast = 2024-01-05\n", encoding="utf-8")
+    ran = mdc("backfill", "AAPL", *JANUARY, how, "--json")
+    assert ran.code == 0, ran.err
+    assert "AAPL: 17 sessions after 2024-01-05 left out, it was delisted" in ran.err
+    if how == "--direct":
+        assert ran.json["expected"] == ran.json["present"] == 4
+    elif how == "--submit":
+        assert [run["partitions"] for run in mdc("queue", "list", "--json").json] == [4]
+    else:
+        assert ran.json["partitions"] == 4
+
+
 @pytest.mark.slow
 def test_submit_queues_a_run_and_fetches_nothing_yet(mdc):
-    """The run id, at once; the daemon does the rest."""
+    """The runs' ids, at once; the daemon does the rest."""
     before = mdc.requests()
     ran = mdc.process("backfill", "AAPL", *JANUARY, "--submit", "--json")
     assert ran.code == 0, ran.err
-    assert uuid.UUID(ran.json["run_id"])
+    (run_id,) = ran.json["run_ids"]
+    assert uuid.UUID(run_id)
+    assert ran.json["priority"] == "normal"
     assert mdc.requests() == before
     assert present(mdc) == 0
 

@@ -182,3 +182,27 @@ def test_an_unset_secret_file_names_the_variable(mdc, monkeypatch):
     ran = mdc("config", "check")
     assert ran.code != 0
     assert "ALPACA_KEY_ID_FILE" in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("added", "key"),
+    [
+        ('\n[sla.daily]\ndataset = "bars_1h"\n', "sla.daily.dataset"),
+        ('\n[sla.daily]\ndataset = "bars_1d"\nuniverse = "uk"\n', "sla.daily.universe"),
+        ('\n[recovery]\ndatasets = ["bars1d"]\n', "recovery.datasets"),
+    ],
+    ids=["promise about no dataset", "promise about no universe", "recovery of no dataset"],
+)
+def test_what_the_archive_does_by_itself_is_checked_too(mdc, added, key):
+    """A typo would be found at the first tick, at night."""
+    mdc.append(added)
+    ran = mdc("config", "check", "--json")
+    assert ("error", key) in findings(ran)
+    assert ran.code != 0
+
+
+def test_a_listing_that_cannot_be_used_is_an_error(mdc):
+    """It would silently change what is expected."""
+    (mdc.root / "listings.toml").write_text("[FB]\nlaast = 2022-06-08\n", encoding="utf-8")
+    levels = findings(mdc("config", "check", "--json"))
+    assert [level for level, key in levels if "listings" in key or "FB" in key] == ["error"]

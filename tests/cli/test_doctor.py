@@ -11,6 +11,7 @@ import uuid
 
 import pytest
 
+from mdc_assets import owners
 from mdc_resources.cli.health import machine
 from mdc_resources.state import Owner
 
@@ -40,10 +41,11 @@ def add_run(root, owner):
         row = (run_id, "backfill", "STARTED", "")
         db.execute("INSERT INTO runs (run_id, pipeline_name, status, run_body) VALUES (?, ?, ?, ?)", row)
         for key, value in (
-            ("mdc/host", owner.host),
-            ("mdc/boot_id", owner.boot_id),
-            ("mdc/pid", str(owner.pid)),
-            ("mdc/started", owner.started),
+            (owners.RUN, run_id),
+            (owners.HOST, owner.host),
+            (owners.BOOT_ID, owner.boot_id),
+            (owners.PID, str(owner.pid)),
+            (owners.STARTED, owner.started),
         ):
             db.execute("INSERT INTO run_tags (run_id, key, value) VALUES (?, ?, ?)", (run_id, key, value))
     return run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from dagster import AssetKey
 
 from mdc_assets import home as homes
 from mdc_assets import instance as instances
+from mdc_assets import priorities
 from mdc_assets.definition_set import build
 from mdc_assets.launch import LOCATION, MODULE
 from mdc_resources import config
 from mdc_resources.config import Settings
 from mdc_resources.dagster_resources import NoPickles
+from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import ConfigError, UsageError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -29,6 +32,23 @@ def make(tmp_path, text=""):
     """A home without a lake."""
     (tmp_path / "mdc.toml").write_text(text, encoding="utf-8")
     return config.load(tmp_path / "mdc.toml", environ={})
+
+
+def former(url):
+    """What the first release wrote."""
+    text = (Path(__file__).parent / "former" / "1.yaml").read_text(encoding="utf-8")
+    sqlite = "# Storage: SQLite beside this file. [dagster] storage_url in mdc.toml asks for PostgreSQL.\n"
+    postgres = f"storage:\n  postgres:\n    postgres_url:\n      env: {instances.STORAGE_URL_ENV}\n"
+    return text.replace("@storage@\n", postgres if url else sqlite)
+
+
+def merge(into, more):
+    """Nested mappings united, lists joined."""
+    for key, value in more.items():
+        if isinstance(value, dict):
+            merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = [*into.get(key, []), *value] if isinstance(value, list) else value
 
 
 def test_the_projects_file_is_the_rendered_default():
@@ -44,7 +64,8 @@ def test_defaults_bound_runs_and_switch_off_what_calls_home():
     assert found["run_monitoring"]["max_runtime_seconds"] > 0
     assert found["run_monitoring"]["free_slots_after_run_end_seconds"] > 0
     assert found["run_retries"] == {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False}
-    assert found["concurrency"]["runs"]["max_concurrent_runs"] == 2
+    assert found["concurrency"]["pools"] == {"granularity": "run", "default_limit": 2}
+    assert found["concurrency"]["runs"]["max_concurrent_runs"] == 4
     assert found["retention"]["sensor"]["purge_after_days"]["skipped"] == 2
 
 
@@ -54,6 +75,19 @@ def test_dagster_takes_the_file_as_it_is(instance):
     assert instance.run_monitoring_max_runtime_seconds == 14400
     assert instance.run_retries_enabled
     assert not instance.telemetry_enabled
+
+
+def test_dagster_reads_what_the_queue_needs(instance):
+    """Limits, pools and patience with a code server that is down, through Dagster's own eyes."""
+    found = instance.get_concurrency_config()
+    assert found.pool_config.pool_granularity.value == "run"
+    assert found.run_queue_config.max_concurrent_runs == 4
+    limits = {
+        (one["key"], one["value"]): one["limit"] for one in found.run_queue_config.tag_concurrency_limits
+    }
+    assert limits == {(priorities.PAUSED, priorities.ON): 0, (priorities.BACKGROUND, priorities.ON): 1}
+    assert limits[priorities.BACKGROUND, priorities.ON] < found.pool_config.default_pool_limit
+    assert found.run_queue_config.max_user_code_failure_retries > 1000
 
 
 def test_a_postgres_url_is_named_not_written(tmp_path):
@@ -74,6 +108,60 @@ def test_an_edited_file_is_kept(tmp_path):
     path.write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     instances.ensure(home)
     assert path.read_text(encoding="utf-8") == "telemetry: {enabled: false}\n"
+
+
+@pytest.mark.parametrize("url", ["", URL], ids=["sqlite", "postgres"])
+def test_what_a_former_release_wrote_is_brought_up_to_date(tmp_path, url):
+    """Unchanged since, to the byte: the limits of the queue come with an upgrade."""
+    home = make(tmp_path, f'[dagster]\nstorage_url = "{url}"\n' if url else "")
+    path = instances.ensure(home)
+    path.write_text(former(url), encoding="utf-8")
+    assert instances.lacking(home) == {}
+    instances.ensure(home)
+    assert path.read_text(encoding="utf-8") == instances.render(home.settings)
+
+
+def test_a_former_file_that_a_person_changed_is_kept_and_told_what_it_lacks(tmp_path):
+    """One number is enough to make it theirs."""
+    home = make(tmp_path)
+    path = instances.ensure(home)
+    text = former("").replace("max_retries: 2", "max_retries: 1")
+    path.write_text(text, encoding="utf-8")
+    instances.ensure(home)
+    assert path.read_text(encoding="utf-8") == text
+    lines = "\n".join(instances.lacking(home).values())
+    assert all(word in lines for word in ("mdc/paused", "mdc/background", "granularity: run", "run_queue"))
+
+
+def test_the_lines_it_lacks_are_what_dagster_takes(home):
+    """Added as they are, nothing lacks any more and the instance opens with them."""
+    path = home.dagster_home / instances.CONFIG_NAME
+    path.write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    merged = {}
+    for lines in instances.lacking(home).values():
+        merge(merged, yaml.safe_load(lines))
+    path.write_text(yaml.safe_dump(merged), encoding="utf-8")
+    assert instances.lacking(home) == {}
+    with instances.open_instance(home, silent=True) as opened:
+        assert len(opened.get_concurrency_config().run_queue_config.tag_concurrency_limits) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "concurrency: 3\n", "concurrency: {runs: {tag_concurrency_limits: null}}\n", "- a\n"]
+)
+def test_a_file_of_any_shape_can_be_judged(tmp_path, text):
+    """A doctor must finish."""
+    home = make(tmp_path)
+    instances.ensure(home).write_text(text, encoding="utf-8")
+    assert len(instances.lacking(home)) == 4
+
+
+def test_the_rendering_of_today_is_no_former_one():
+    """Who changes the template adds the old digests to FORMER, and here the old text and the new digest."""
+    digests = {hashlib.sha256(former(url).encode()).hexdigest() for url in ("", URL)}
+    assert digests == instances.FORMER
+    today = hashlib.sha256(instances.render(Settings()).encode()).hexdigest()
+    assert today == "be92a4f1049c83b4e03ac10e75fa05af31e5c14cca830fc1ba091cc03bc28e7d"
 
 
 @pytest.mark.parametrize("first", ["", f'[dagster]\nstorage_url = "{URL}"\n'], ids=["sqlite", "postgres"])
@@ -126,12 +214,12 @@ def test_without_a_home_the_code_location_says_how_to_make_one(tmp_path):
 
 def test_the_code_location_loads_for_a_home(home):
     """The module that workspace.yaml names, in a process of its own."""
-    code = f"from {MODULE} import defs; print(len(list(defs.resolve_all_asset_keys())))"
+    code = f"from {MODULE} import defs; print(*defs.resolve_all_asset_keys())"
     environ = {**os.environ, "MDC_CONFIG": str(home.config_file)}
     ran = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
     )
-    assert ran.stdout.strip() == "4"
+    assert ran.stdout.count("us_00") == 4
 
 
 def test_assets_follow_the_settings(tmp_path):
@@ -140,7 +228,7 @@ def test_assets_follow_the_settings(tmp_path):
         tmp_path,
         "[universes.us]\nshards = 2\n[universes.crypto]\ncalendar = '24/7'\nasset_class = 'crypto'\n",
     )
-    keys = set(build(home).resolve_all_asset_keys())
+    keys = {key for key in build(home).resolve_all_asset_keys() if key.path[0] in set(Dataset)}
     assert {AssetKey(["bars_1d", name]) for name in ("us_00", "us_01", "crypto_00")} <= keys
     assert len(keys) == 12
 

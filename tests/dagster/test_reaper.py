@@ -6,6 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from dagster import DagsterRunStatus
@@ -138,6 +139,42 @@ def test_a_run_that_never_announced_a_process_is_left_to_dagster(instance):
     """Run monitoring's start timeout is for that."""
     started(instance, status=DagsterRunStatus.STARTING)
     reaper = Reaper(instance)
+    assert reaper.sweep() == reaper.sweep() == []
+
+
+def launched(instance, run_id):
+    """What the daemon writes before it asks the code server for a worker."""
+    event = DagsterEvent(event_type_value=DagsterEventType.PIPELINE_STARTING.value, job_name="backfill")
+    instance.report_dagster_event(event, run_id)
+
+
+@pytest.mark.parametrize(
+    ("since", "dead"),
+    [(60.0, False), (-1.0, False), (-26.0, True), (None, False)],
+    ids=["before the launch", "just now", "long enough ago", "never"],
+)
+def test_a_launch_that_died_with_its_launcher_is_lost(instance, monkeypatch, since, dead):
+    """Launched, then the daemon or the code server was started anew, and no worker appeared since."""
+    run_id = started(instance, status=DagsterRunStatus.STARTING)
+    launched(instance, run_id)
+    launch = instance.all_logs(run_id, of_type=DagsterEventType.PIPELINE_STARTING)[-1].timestamp
+    since_launch = 30.0  # seconds that have passed
+    monkeypatch.setattr("mdc_assets.reaper.time.time", lambda: launch + since_launch)
+    started_at = 0.0 if since is None else launch - since if since > 0 else launch + since_launch + since
+    reaper = Reaper(instance, launchers_since=lambda: started_at)
+    reaper.sweep()
+    assert reaper.sweep() == ([run_id] if dead else [])
+
+
+def test_a_launch_whose_worker_announced_itself_is_judged_by_the_worker(instance, monkeypatch):
+    """The launcher's death is no reason to fail a run that lives."""
+    run_id = started(instance, status=DagsterRunStatus.STARTING)
+    launched(instance, run_id)
+    announce(instance, run_id, os.getpid())
+    now = time.time()
+    reaper = Reaper(instance, launchers_since=lambda: now + 1)
+    monkeypatch.setattr("mdc_assets.reaper.time.time", lambda: now + 60)
+    monkeypatch.setattr("mdc_assets.reaper._gone", lambda _pid, _at: False)
     assert reaper.sweep() == reaper.sweep() == []
 
 

@@ -148,7 +148,7 @@ def test_a_queued_backfill_runs_and_a_killed_worker_is_retried(home, tmp_path, s
     )
     with up(home, tmp_path), open_instance(home) as instance:
         served.fault("*", "slow", times=1, params={"seconds": 20.0})
-        first = REPORTER.submit(home, want)
+        (first,) = REPORTER.submit(home, want)
         wait_for(lambda: ".dagster/mdc/pid" in instance.get_run_by_id(first).tags)
         os.kill(int(instance.get_run_by_id(first).tags[".dagster/mdc/pid"]), signal.SIGKILL)
         wait_for(lambda: instance.get_run_by_id(first).is_finished, seconds=60)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 HEARTBEAT_SECONDS = 90
+_PROCESS = ".dagster/mdc/"  # tags of a run that name the process that executes it
 _UNDER_WAY = ("STARTING", "STARTED", "CANCELING")
 _QUERY = """{
   instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } }
@@ -38,6 +39,18 @@ def instance(home: Home) -> Iterator[Finding]:
         yield from _daemons(served)
         yield from _locations(served)
     yield from _runs(home)
+    yield from _settings(home)
+
+
+def _settings(home: Home) -> Iterator[Finding]:
+    """What the queue misses in a ``dagster.yaml`` that a person changed."""
+    from mdc_resources.cli.reporters import load_reporter
+
+    lacking = load_reporter().lacking(home)
+    for effect, lines in lacking.items():
+        yield Finding("warning", "dagster.yaml", effect, f"Add to it, then restart mdc up: {lines}")
+    if not lacking:
+        yield Finding("ok", "dagster.yaml", "has what the queue needs")
 
 
 def _url(home: Home) -> str:
@@ -105,7 +118,7 @@ def _runs(home: Home) -> Iterator[Finding]:
         return
     finally:
         engine.dispose()
-    dead = [run_id for run_id, found in tags.items() if _is_dead(found)]
+    dead = [run_id for run_id, found in tags.items() if _is_dead(run_id, found)]
     for run_id in dead:
         message = f"{run_id} is under way in Dagster, but its process is gone"
         yield Finding("error", "run", message, "mdc up ends it within 30 s; what it committed is stored")
@@ -126,18 +139,16 @@ def _tags_under_way(connection: Connection) -> dict[str, dict[str, str]]:
     return tags
 
 
-def _is_dead(tags: Mapping[str, str]) -> bool:
+def _is_dead(run_id: str, tags: Mapping[str, str]) -> bool:
     """True only if the process that the tags name certainly ended."""
     from mdc_resources.state import Owner
 
-    if not tags.get("mdc/pid", "").isdecimal():
+    pid = tags.get(f"{_PROCESS}pid", "")
+    # A retry inherits its parent's tags: those that name another run's process say nothing of it.
+    if not pid.isdecimal() or tags.get(f"{_PROCESS}run") != run_id:
         return False
-    owner = Owner(
-        tags.get("mdc/host", ""),
-        tags.get("mdc/boot_id", ""),
-        int(tags["mdc/pid"]),
-        tags.get("mdc/started", ""),
-    )
+    host, boot_id = tags.get(f"{_PROCESS}host", ""), tags.get(f"{_PROCESS}boot_id", "")
+    owner = Owner(host, boot_id, int(pid), tags.get(f"{_PROCESS}started", ""))
     return owner.is_dead()
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mdc_resources.cli.health.finding import Finding
 from mdc_resources.config import Home
+from mdc_resources.domain.errors import ClockJumped
 from mdc_resources.domain.time import now
+
+if TYPE_CHECKING:
+    from mdc_resources.state import State
 
 _CLOCK_SLACK = dt.timedelta(minutes=5)
 _INLINED_ROWS = 200_000
@@ -52,8 +57,11 @@ def state(home: Home) -> Iterator[Finding]:
 
     with State.open(home) as opened:
         members, claims, breakers = opened.members(), opened.claims(), opened.breakers()
+        jump = _jump(opened)
     running = f", {len(claims)} backfills under way" if claims else ""
     yield Finding("ok", "state", f"{len(members)} symbols followed{running}")
+    if jump is not None:
+        yield Finding("error", "clock", jump.message, jump.hint)
     for breaker in breakers:
         if breaker.open_until > time.time():
             seconds = breaker.open_until - time.time()
@@ -61,3 +69,12 @@ def state(home: Home) -> Iterator[Finding]:
                 f"{breaker.provider} is not asked for {breaker.dataset} for {seconds:.0f} s: {breaker.reason}"
             )
             yield Finding("warning", "breaker", message, "mdc providers check asks each one now")
+
+
+def _jump(opened: State) -> ClockJumped | None:
+    """Why recovery does not trust this machine's clock; None if it does."""
+    try:
+        opened.compare_clock()
+    except ClockJumped as jumped:
+        return jumped
+    return None
