@@ -239,8 +239,9 @@ def _progress(context: OpExecutionContext, listener: Listener | None) -> Listene
 
 def _in_words(outcome: Outcome) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(outcome.counts.items()))
+    pausing = f", {outcome.waiting} left alone after earlier failures" if outcome.waiting else ""
     return (
-        f"{counts or 'nothing was due'}; {outcome.rows} rows by {outcome.requests_sent} requests "
+        f"{counts or 'nothing was due'}{pausing}; {outcome.rows} rows by {outcome.requests_sent} requests "
         f"(at least {outcome.requests_minimum}), {outcome.failovers} failovers, {outcome.seconds:.1f} s"
     )
 

@@ -80,6 +80,7 @@ def of_run(outcome: Outcome) -> dict[str, RawMetadataValue]:
         "mdc/expected": outcome.expected,
         "mdc/pending": outcome.pending,
         "mdc/busy": outcome.busy,
+        "mdc/waiting": outcome.waiting,
         "mdc/rows": outcome.rows,
         REQUESTS: outcome.requests_sent,
         REQUESTS_MINIMUM: outcome.requests_minimum,

@@ -10,7 +10,7 @@ committed is either left to it, or in the log already.
 # No `from __future__ import annotations`: Dagster reads the types of bodies at run time.
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster import (
@@ -37,10 +37,12 @@ from mdc_assets.partitions import asset_key, from_dagster, register, shard_name,
 from mdc_assets.reaper import UNDER_WAY
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
+from mdc_resources.coverage.listings import listings_of
 from mdc_resources.dagster_resources import lake_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import MdcError, UsageError
+from mdc_resources.domain.listings import Listing
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.lake import Lake
 from mdc_resources.recovery.reconciling import (
@@ -126,6 +128,7 @@ def compare(home: Home, lake: Lake, state: State, instance: DagsterInstance) -> 
     seats: dict[tuple[str, int], set[Symbol]] = {}
     for member in state.members(active_only=False):
         seats.setdefault((member.universe, member.shard), set()).add(member.symbol)
+    listings = listings_of(home, lake)
     found = []
     for name, universe in home.settings.universes.items():
         for number, shard in enumerate(shard_names(name, universe)):
@@ -134,7 +137,11 @@ def compare(home: Home, lake: Lake, state: State, instance: DagsterInstance) -> 
                 key = asset_key(dataset, shard)
                 logged = instance.get_materialized_partitions(key)
                 unreported, held = picture.unreported(logged, symbols, but_of=under_way)
-                unexplained = picture.unexplained(logged) if dataset in SESSION_DATASETS else []
+                unexplained = (
+                    [text for text in picture.unexplained(logged) if _was_listed(text, listings)]
+                    if dataset in SESSION_DATASETS
+                    else []
+                )
                 found.append(Difference(key, dataset, len(logged), unreported, unexplained, held))
     known = {d: sum(f.known for f in found if f.dataset is d) for d in pictures}
     unknown = {d: sum(len(f.unexplained) for f in found if f.dataset is d) for d in pictures}
@@ -163,6 +170,15 @@ def reconcile(context: OpExecutionContext, home: Home, *, dry_run: bool) -> Reco
         lost = {d: keys for d in SESSION_DATASETS if (keys := set(_lost(home, found, d)))}
         marked = mark_missing(home, lake, state, lost, run_id=context.run_id) if lost else 0
         return found.report(reported=reported, marked_missing=marked)
+
+
+def _was_listed(text: str, listings: Mapping[Symbol, Listing]) -> bool:
+    """False for a day outside the symbol's listing: a range of the UI shows it, and nothing is owed."""
+    try:
+        key = from_dagster(text)
+    except UsageError:  # no key of ours
+        return True
+    return key.symbol not in listings or listings[key.symbol].covers(key.session)
 
 
 def _event(key: AssetKey, row: CoverageRow) -> AssetMaterialization:

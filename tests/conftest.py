@@ -9,6 +9,17 @@ import pytest
 import structlog
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+SLOW_SECONDS = 600
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests get more time; those that serve a home take turns, two of them starve each other."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+        if hasattr(getattr(item, "module", None), "up") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("served"))
 
 
 @pytest.fixture(autouse=True)

@@ -121,3 +121,20 @@ def test_sparkline(values, line):
 def test_a_sparkline_shows_the_mean_of_each_stretch():
     """A long series in a few characters."""
     assert demo_report.spark([float(n) for n in range(240)], width=8) == "▁▂▃▄▅▆▇█"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (42.4, "42 s"),
+        (99, "99 s"),
+        (150, "2 min"),
+        (7200, "2 h"),
+        (90_000, "25 h"),
+        (864_000, "10 d"),
+    ],
+)
+def test_a_duration_is_said_in_one_unit(seconds, text):
+    """Short enough for a table; never "1 d" for what is 30 hours."""
+    assert output.duration(seconds) == text

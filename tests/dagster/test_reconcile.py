@@ -152,6 +152,17 @@ def test_what_only_dagster_shows_becomes_a_gap(home, instance):
     assert (again.unexplained, again.marked_missing) == (0, 0)
 
 
+def test_a_day_outside_a_listing_is_no_gap(home, instance):
+    """A range launched from the UI shows such days; they are owed by nobody, however many they are."""
+    REPORTER.run(home, Want(Dataset.BARS_1D, (AAPL, MSFT), dt.date(2024, 1, 2), dt.date(2024, 1, 5)))
+    (home.root / "listings.toml").write_text("[MSFT]\nlast = 2024-01-05\n", encoding="utf-8")
+    days = [dt.date(2024, 1, 8) + dt.timedelta(days) for days in range(90)]
+    report_event(instance, *(key_of("MSFT", day.isoformat()) for day in days if day.weekday() < 5))
+    report = REPORTER.reconcile(home, dry_run=False)
+    assert (report.unexplained, report.marked_missing) == (0, 0)
+    assert {key.symbol for key, state in states_of(home).items() if state == "missing"} == set()
+
+
 def test_a_session_that_became_a_closure_is_no_gap(home, instance):
     """closures.toml was written later: Dagster's old event about that day is left alone."""
     REPORTER.run(home, Want(Dataset.BARS_1D, (AAPL, MSFT), dt.date(2024, 1, 2), dt.date(2024, 1, 12)))

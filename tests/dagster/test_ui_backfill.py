@@ -59,6 +59,9 @@ def test_a_missing_session_is_never_called_unlisted(home, instance, launch, serv
 @pytest.mark.slow
 def test_a_ui_backfill_over_a_half_covered_range_ends_completed(home, tmp_path, served):
     """Covered, empty (a halt, two sources agree) and delisted partitions in it: Completed, asked once."""
+    with home.config_file.open("a", encoding="utf-8") as out:  # stooq cannot confirm that nothing happened
+        out.write(f'[providers.alpaca]\nbase_url = "{served.server.url}/alpaca"\nlimits = {{}}\n')
+    home = served.reload()
     list_until(home, "MSFT", WEEK[2])
     follow(home, "HALT")
     with open_instance(home, silent=True) as instance, State.open(home) as state:

@@ -81,8 +81,8 @@ _RECOVERY = """
 [recovery]
 datasets = ["bars_1d", "corporate_actions"]
 interval_seconds = 5
-first_pause = "6s"
-longest_pause = "60s"
+first_pause = "4s"
+longest_pause = "20s"
 max_attempts = 12
 """
 _DATASET = """

@@ -29,7 +29,7 @@ SLOW = (
 )
 STUCK_SECONDS = 60
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("served")]
 
 
 @dataclass(slots=True)

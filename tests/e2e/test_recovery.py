@@ -33,7 +33,7 @@ mutation($params: LaunchBackfillParams!) {
   }
 }"""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("served")]
 
 
 def test_what_is_lost_comes_back_by_itself(home_of, vendor, told_by, tmp_path):

@@ -26,7 +26,7 @@ from tests.homes import KEYS
 MINUTES = 60
 LANES = 5  # (yahoo, stooq, alpaca) x bars, (yahoo, alpaca) x corporate actions
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("served")]
 
 
 class Clock:

@@ -22,14 +22,14 @@ OUTAGES: tuple[Fault, ...] = (
     {"kind": "truncated"},
     {"kind": "html200"},
 )
-SECONDS = (1.0, 4.0)
+SECONDS = (0.5, 2.5)
 
 
 @contextmanager
 def flapping(
     vendor: SandboxServer, providers: Sequence[str], *, seed: int, always: Sequence[Fault] = ()
 ) -> Iterator[None]:
-    """Until the block ends each of ``providers`` is down a third of the time; ``always`` is met on top."""
+    """Until the block ends each of ``providers`` is down a quarter of the time; ``always`` is met on top."""
     over = threading.Event()
     thread = threading.Thread(target=_flap, args=(vendor, providers, seed, always, over), daemon=True)
     thread.start()
@@ -50,6 +50,6 @@ def _flap(
         for fault in always:
             vendor.add_fault(**fault)
         for provider in providers:
-            if chance.random() < 1 / 3:
+            if chance.random() < 0.25:
                 vendor.add_fault(provider, probability=1.0, **chance.choice(OUTAGES))
         over.wait(chance.uniform(*SECONDS))
