@@ -132,5 +132,6 @@ class Watch:
         return self.under_way == 0
 
     def _is_dead(self, run: DagsterRun) -> bool:
+        """True also where a run is STARTED and does not say yet by whom: that must not last either."""
         owner = owners.owner_of(run.run_id, run.tags)
-        return owner is not None and owner.is_dead()
+        return run.status is DagsterRunStatus.STARTED if owner is None else owner.is_dead()
