@@ -31,8 +31,11 @@ _LOCKS = Path("/proc/locks")
 _POLL = 0.002
 
 
-def kill(kind: str, served: Up, instance: DagsterInstance, *, seconds: float = 60.0) -> int:
-    """kill -9 of one process of ``kind``; returns its pid, or 0 if there was none within ``seconds``."""
+def kill(kind: str, served: Up, instance: DagsterInstance, *, seconds: float = 240.0) -> int:
+    """kill -9 of one process of ``kind``; returns its pid, or 0 if there was none within ``seconds``.
+
+    Patient: code that is killed while it starts is noticed a minute later, when its time to start is over.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         pid = find(kind, served, instance)
@@ -54,6 +57,16 @@ def find(kind: str, served: Up, instance: DagsterInstance) -> int:
     if kind == "commit":
         return committing(served.home)
     return next(iter(workers(instance)), 0)
+
+
+def busy(instance: DagsterInstance, *, seconds: float = 60.0) -> bool:
+    """Wait until a worker executes a run; False if none did within ``seconds``."""
+    until = time.monotonic() + seconds
+    while not workers(instance):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def committing(home: Home) -> int:
