@@ -67,7 +67,9 @@ def test_a_range_of_partitions_is_launched_from_the_ui_and_succeeds(page, home, 
         page.goto(f"{served.url}/assets/bars_1d/us_00?view=events", wait_until="domcontentloaded")
         page.get_by_text("closes of 9 sessions").wait_for()
         page.screenshot(path=shots / "preview.png")
-        assert len(instance.get_materialized_partitions(BARS)) == 18
+        # The gap sensor carries on from what was begun, so there may be more than was asked for.
+        shown = {key for key in instance.get_materialized_partitions(BARS) if key[:10] <= "2024-01-12"}
+        assert len(shown) == 18
     lake = Lake.open(home.lake_dir)
     try:
         covered = lake.coverage(Dataset.BARS_1D, start=dt.date(2024, 1, 2), end=dt.date(2024, 1, 12))
