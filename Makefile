@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-home
+FUZZ_SECONDS ?= 300
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up test check bench chaos fuzz fmt lock clean
+.PHONY: install demo up test check bench chaos fuzz fmt lock clean
+
+install: $(STAMP)  ## .venv with everything in it; again after pyproject.toml changed
 
 demo: $(STAMP)  ## a real backfill against a local synthetic vendor
 	$(BIN)/mdc demo $(DEMO)
@@ -31,7 +34,8 @@ chaos: $(STAMP)  ## kill -9 and power loss, for a long time
 	$(BIN)/pytest -m chaos --timeout=3600
 
 fuzz: $(STAMP)  ## any bytes through every decoder, for a long time
-	MDC_FUZZ_EXAMPLES=20000 $(BIN)/pytest tests/providers/test_fuzz.py -n 2 --timeout=3600
+	MDC_FUZZ_EXAMPLES=5000 $(BIN)/pytest tests/providers/test_fuzz.py -n 2 --timeout=3600
+	$(BIN)/python -m tests.providers.fuzz --seconds $(FUZZ_SECONDS)
 
 fmt: $(STAMP)
 	$(BIN)/ruff check --fix .

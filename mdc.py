@@ -36,7 +36,9 @@ __all__ = ["Bars", "ConfigError", "LakeError", "MdcError", "UsageError", "__vers
 
 
 def connect(
-    config: str | _os.PathLike[str] | None = None, as_of: int | str | _dt.datetime | None = None
+    config: str | _os.PathLike[str] | None = None,
+    as_of: int | str | _dt.datetime | None = None,
+    known_at: str | _dt.date | None = None,
 ) -> _duckdb.DuckDBPyConnection:
     """Open the archive for reading with SQL.
 
@@ -49,6 +51,8 @@ def connect(
         config: an ``mdc.toml`` or the home that holds it; by default it is searched for.
         as_of: a snapshot id, or an instant of the archive's own time (aware, or ISO text with a
             zone): what was stored then, whatever was corrected since.
+        known_at: a date (to its end, UTC) or an instant: the adjusted views apply the splits and
+            dividends that were learned and effective by then; what would need others is NULL.
 
     Returns:
         A connection of your own; close it, or use it in a ``with`` block.
@@ -60,7 +64,7 @@ def connect(
     """
     from mdc_resources.query.session import connect as open_connection
 
-    return open_connection(_home(config), as_of=_as_of(as_of))
+    return open_connection(_home(config), as_of=_as_of(as_of), known_at=_known_at(known_at))
 
 
 def bars(
@@ -72,6 +76,7 @@ def bars(
     exact: bool = False,
     config: str | _os.PathLike[str] | None = None,
     as_of: int | str | _dt.datetime | None = None,
+    known_at: str | _dt.date | None = None,
 ) -> Bars:
     """Bars of ``symbols`` in the sessions ``start``..``end``, both ends included.
 
@@ -83,10 +88,12 @@ def bars(
         symbols: one symbol, several, or ``"AAPL,MSFT"``; as in ``BRK.B`` or ``COINBASE:BTC-USD``.
         start: first session, a date or ``"2024-01-02"``.
         end: last session, included.
-        dataset: ``bars_1d`` (split-consistent), ``bars_1d_stored`` (as delivered) or ``bars_1m``.
+        dataset: ``bars_1d`` (split-consistent, also ``bars_1d_split``), ``bars_1d_raw`` (as traded),
+            ``bars_1d_total`` (dividends taken out too), ``bars_1d_stored`` (as delivered), ``bars_1m``.
         exact: keep prices and volumes as the stored decimals; by default they are float64.
         config: as in :func:`connect`.
         as_of: as in :func:`connect`.
+        known_at: as in :func:`connect`.
 
     Returns:
         Rows in order of symbol and time, backed by Arrow: ``.arrow()``, ``.df()`` (pandas) or
@@ -107,7 +114,7 @@ def bars(
     if first > last:
         raise UsageError(f"start {first} lies after end {last}", hint="Swap them")
     home = _home(config)
-    connection = open_connection(home, as_of=_as_of(as_of))
+    connection = open_connection(home, as_of=_as_of(as_of), known_at=_known_at(known_at))
     try:
         return read_bars(connection, dataset, wanted, first, last, exact=exact, home=home)
     finally:
@@ -124,6 +131,14 @@ def _as_of(as_of: int | str | _dt.datetime | None) -> int | _dt.datetime | None:
     from mdc_resources.query.session import parse_as_of
 
     return parse_as_of(as_of) if isinstance(as_of, str) else as_of
+
+
+def _known_at(known_at: str | _dt.date | None) -> _dt.datetime | None:
+    from mdc_resources.query.session import end_of, parse_known_at
+
+    if known_at is None or isinstance(known_at, str):
+        return parse_known_at(known_at)
+    return known_at if isinstance(known_at, _dt.datetime) else end_of(known_at)
 
 
 def _session(value: str | _dt.date) -> _dt.date:

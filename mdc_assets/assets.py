@@ -24,7 +24,15 @@ from pydantic import Field
 
 from mdc_assets import metadata
 from mdc_assets.landing import land
-from mdc_assets.partitions import asset_key, from_dagster, partitions_of, sessions_of, shard_names, symbols_of
+from mdc_assets.partitions import (
+    asset_key,
+    from_dagster,
+    partitions_of,
+    session_datasets,
+    sessions_of,
+    shard_names,
+    symbols_of,
+)
 from mdc_assets.priorities import FETCH_POOL
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
@@ -35,10 +43,11 @@ from mdc_resources.domain.symbols import parse_symbol
 from mdc_resources.domain.time import now
 from mdc_resources.ingest import Want
 
-SESSION_DATASETS = (Dataset.BARS_1D, Dataset.BARS_1M, Dataset.CORPORATE_ACTIONS)
 _WHAT = {
     Dataset.BARS_1D: "Daily bars",
     Dataset.BARS_1M: "Minute bars of the regular session",
+    Dataset.TRADES: "Trades, extended hours included",
+    Dataset.QUOTES: "Best bids and offers, extended hours included",
     Dataset.CORPORATE_ACTIONS: "Splits and dividends",
     Dataset.INSTRUMENTS: "What vendors say an instrument is",
 }
@@ -61,7 +70,8 @@ def assets_of(home: Home) -> list[AssetsDefinition]:
         sessions = sessions_of(get_calendar(universe.calendar, home.root), universe.start)
         for shard in shard_names(name, universe):
             partitions = partitions_of(shard, sessions)
-            found += [session_asset(home, dataset, name, shard, partitions) for dataset in SESSION_DATASETS]
+            datasets = session_datasets(home)
+            found += [session_asset(home, dataset, name, shard, partitions) for dataset in datasets]
             found.append(instruments_asset(home, name, shard))
     return found
 

@@ -21,7 +21,12 @@ from dagster import (
 )
 from duckdb import DuckDBPyConnection
 
-from mdc_assets.partitions import asset_key, shard_name, shard_names
+from mdc_assets.partitions import (
+    asset_key,
+    session_datasets,
+    shard_name,
+    shard_names,
+)
 from mdc_resources.config import Home
 from mdc_resources.coverage.standing import standing
 from mdc_resources.dagster_resources import LakeResource, duplicates, insane_bars
@@ -35,7 +40,6 @@ from mdc_resources.state import State
 COVERAGE = "coverage"
 SANE_PRICES = "sane_prices"
 NO_DUPLICATES = "no_duplicates"
-CHECKED = (Dataset.BARS_1D, Dataset.BARS_1M, Dataset.CORPORATE_ACTIONS)
 SHOWN = 20
 """Findings listed in a check's metadata."""
 
@@ -46,7 +50,7 @@ def checks_of(home: Home) -> list[AssetChecksDefinition]:
         _checks(home, dataset, name, number)
         for name, universe in home.settings.universes.items()
         for number in range(len(shard_names(name, universe)))
-        for dataset in CHECKED
+        for dataset in session_datasets(home)
     ]
 
 
@@ -64,11 +68,9 @@ def evaluate(
         severity=AssetCheckSeverity.WARN,
         metadata=_coverage_metadata(found),
     )
-    questions = (
-        {NO_DUPLICATES: duplicates, SANE_PRICES: insane_bars}
-        if dataset.is_bars
-        else {NO_DUPLICATES: duplicates}
-    )
+    questions = {NO_DUPLICATES: duplicates} if not dataset.is_events else {}
+    if dataset.is_bars:
+        questions[SANE_PRICES] = insane_bars
     for name, ask in questions.items():
         wrong = [f"{symbol} {session}" for symbol, session in ask(connection, dataset, symbols, limit=SHOWN)]
         yield AssetCheckResult(
@@ -110,8 +112,11 @@ def _checks(home: Home, dataset: Dataset, universe: str, number: int) -> AssetCh
             description="No holes between a symbol's first and last session.",
             blocking=False,
         ),
-        AssetCheckSpec(NO_DUPLICATES, asset=key, description="No key has two rows.", blocking=False),
     ]
+    if not dataset.is_events:  # their order is their identity, and there are millions of them
+        specs.append(
+            AssetCheckSpec(NO_DUPLICATES, asset=key, description="No key has two rows.", blocking=False)
+        )
     if dataset.is_bars:
         specs.append(
             AssetCheckSpec(SANE_PRICES, asset=key, description="low <= open, close <= high.", blocking=False)

@@ -42,7 +42,7 @@ _LONGEST = dt.timedelta(days=366 * 100)  # a slip such as 0201-01-01 must not be
 class BackfillConfig(Config):
     """What to fetch; session dates as 2024-07-03, both included."""
 
-    dataset: str = Field(default="bars_1d", description="bars_1d, bars_1m, corporate_actions or instruments")
+    dataset: str = Field(default="bars_1d", description="bars_1d, bars_1m, trades, quotes ...")
     symbols: list[str] = Field(description="canonical symbols, as in AAPL or BRK.B")
     start: str = Field(description="first session date")
     end: str = Field(description="last session date, included")

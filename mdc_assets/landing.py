@@ -22,9 +22,9 @@ from dagster import (
 )
 
 from mdc_assets import metadata, owners
-from mdc_assets.checks import CHECKED, as_event, evaluate
+from mdc_assets.checks import as_event, evaluate
 from mdc_assets.events import materialize_many
-from mdc_assets.partitions import asset_key, register, shard_name, to_dagster
+from mdc_assets.partitions import asset_key, register, session_datasets, shard_name, to_dagster
 from mdc_assets.preview import preview_of
 from mdc_resources.config import Home
 from mdc_resources.coverage.expectation import ledger
@@ -171,7 +171,7 @@ def _report(
             about = metadata.of_run(outcome) if outcome and dataset is outcome.dataset else {}
             found = metadata.with_preview(about, preview_of(connection, rows))
             context.log_event(AssetObservation(key, description=f"{len(rows)} partitions", metadata=found))
-            if dataset in CHECKED:
+            if dataset in session_datasets(home):
                 for result in evaluate(home, lake, connection, dataset, universe, shard):
                     context.log_event(as_event(result))  # type: ignore[arg-type] # taken, if not annotated
     return sum(len(rows) for rows in groups.values())

@@ -23,7 +23,7 @@ from dagster import (
 )
 
 from mdc_resources.calendars import Calendar
-from mdc_resources.config import UniverseSettings
+from mdc_resources.config import Home, UniverseSettings
 from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import ConfigError, UsageError
@@ -33,6 +33,8 @@ from mdc_resources.state import Member
 
 SYMBOL = "symbol"
 DATE = "date"
+SESSION_DATASETS = (Dataset.BARS_1D, Dataset.BARS_1M, Dataset.CORPORATE_ACTIONS)
+EVENT_DATASETS = (Dataset.TRADES, Dataset.QUOTES)
 _UNIVERSE = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -50,6 +52,15 @@ def shard_name(universe: str, shard: int) -> str:
 def shard_names(universe: str, settings: UniverseSettings) -> list[str]:
     """All shards of a universe, as its settings say; the lake is not asked."""
     return [shard_name(universe, number) for number in range(settings.shards)]
+
+
+def session_datasets(home: Home) -> tuple[Dataset, ...]:
+    """Datasets whose assets are partitioned by (symbol, session).
+
+    Ticks are among them where the home's settings name them: few fetch millions of rows a day unasked.
+    """
+    named = {name.split(".")[1] for name in home.origins if name.startswith("datasets.")}
+    return (*SESSION_DATASETS, *(dataset for dataset in EVENT_DATASETS if dataset in named))
 
 
 def asset_key(dataset: Dataset, shard: str) -> AssetKey:

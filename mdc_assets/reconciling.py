@@ -30,10 +30,17 @@ from dagster import (
 from pydantic import Field
 
 from mdc_assets import metadata
-from mdc_assets.assets import SESSION_DATASETS
 from mdc_assets.events import materialize_many
 from mdc_assets.home import find_home
-from mdc_assets.partitions import asset_key, from_dagster, register, shard_name, shard_names, to_dagster
+from mdc_assets.partitions import (
+    asset_key,
+    from_dagster,
+    register,
+    session_datasets,
+    shard_name,
+    shard_names,
+    to_dagster,
+)
 from mdc_assets.reaper import UNDER_WAY
 from mdc_resources.calendars import get_calendar
 from mdc_resources.config import Home
@@ -123,7 +130,8 @@ def compare(home: Home, lake: Lake, state: State, instance: DagsterInstance) -> 
         LakeError: the lake cannot be read, or looks like another one than Dagster knows.
     """
     started = time.monotonic()
-    pictures = {dataset: picture_of(lake, dataset) for dataset in (*SESSION_DATASETS, Dataset.INSTRUMENTS)}
+    by_session = session_datasets(home)
+    pictures = {dataset: picture_of(lake, dataset) for dataset in (*by_session, Dataset.INSTRUMENTS)}
     under_way = {run.run_id for run in instance.get_runs(RunsFilter(statuses=list(UNDER_WAY)))}
     seats: dict[tuple[str, int], set[Symbol]] = {}
     for member in state.members(active_only=False):
@@ -139,7 +147,7 @@ def compare(home: Home, lake: Lake, state: State, instance: DagsterInstance) -> 
                 unreported, held = picture.unreported(logged, symbols, but_of=under_way)
                 unexplained = (
                     [text for text in picture.unexplained(logged) if _was_listed(text, listings)]
-                    if dataset in SESSION_DATASETS
+                    if dataset in by_session
                     else []
                 )
                 found.append(Difference(key, dataset, len(logged), unreported, unexplained, held))
@@ -167,7 +175,7 @@ def reconcile(context: OpExecutionContext, home: Home, *, dry_run: bool) -> Reco
             for at in range(0, len(difference.unreported), _CHUNK):
                 rows = rows_of(lake, difference.dataset, difference.unreported[at : at + _CHUNK])
                 reported += materialize_many(context, [_event(difference.key, row) for row in rows])
-        lost = {d: keys for d in SESSION_DATASETS if (keys := set(_lost(home, found, d)))}
+        lost = {d: keys for d in session_datasets(home) if (keys := set(_lost(home, found, d)))}
         marked = mark_missing(home, lake, state, lost, run_id=context.run_id) if lost else 0
         return found.report(reported=reported, marked_missing=marked)
 

@@ -26,6 +26,7 @@ from mdc_resources.domain.time import UTC, now
 
 FIRST = dt.date(1990, 1, 1)
 YEARS_AHEAD = 1
+_EVENING = dt.time(20)
 OVERRIDES_FILE = "closures.toml"
 Closed = tuple[dt.date, ...]
 Early = tuple[tuple[dt.date, dt.time], ...]
@@ -77,6 +78,24 @@ class Calendar:
         at = self.ordinal(session)
         return self.opens[at], self.closes[at]
 
+    def window(self, session: dt.date) -> tuple[dt.datetime, dt.datetime]:
+        """The instants whose events belong to ``session``, UTC, half-open; windows meet without a gap.
+
+        A window ends at 20:00 local time of its date (the end of extended hours), never before the close
+        nor after the next open; what comes later belongs to the next session.
+        """
+        at = self.ordinal(session)
+        # The first session known has no one before it: its window is the day before its open.
+        start = self._ends(at - 1) if at else self.opens[0] - dt.timedelta(days=1)
+        return start, self._ends(at)
+
+    def _ends(self, at: int) -> dt.datetime:
+        if at + 1 < len(self.opens) and self.opens[at + 1] == self.closes[at]:
+            return self.closes[at]  # it never closes: sessions meet at midnight
+        evening = dt.datetime.combine(self.dates[at], _EVENING, self.tz).astimezone(UTC)
+        late = max(self.closes[at], evening)
+        return min(late, self.opens[at + 1]) if at + 1 < len(self.opens) else late
+
     def minutes(self, session: dt.date) -> int:
         """Regular minutes of ``session``: 390 on a full XNYS day, 210 on a half day."""
         opened, closed = self.hours(session)
@@ -88,15 +107,24 @@ class Calendar:
         return self.dates[at] if at >= 0 and instant < self.closes[at] else None
 
     def final_sessions(
-        self, start: dt.date, end: dt.date, *, at: dt.datetime, settle: dt.timedelta
+        self,
+        start: dt.date,
+        end: dt.date,
+        *,
+        at: dt.datetime,
+        settle: dt.timedelta,
+        whole_window: bool = False,
     ) -> tuple[dt.date, ...]:
         """Sessions of ``start``..``end`` whose close plus ``settle`` lies at or before ``at``.
 
+        With ``whole_window`` it is the end of the session's window that counts, as events need.
         ``end`` may lie beyond what is known, as long as ``at`` does not: nothing there is final.
         """
         found = self.sessions(start, end if at.date() > self.last_known else min(end, self.last_known))
         first = bisect_left(self.dates, found[0]) if found else 0
         due = bisect_right(self.closes, at - settle, first, first + len(found))
+        while whole_window and due > first and self._ends(due - 1) > at - settle:
+            due -= 1
         return found[: due - first]
 
     def _check(self, start: dt.date, end: dt.date) -> None:

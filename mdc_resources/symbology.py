@@ -10,15 +10,21 @@
 
 Both dates are inclusive session dates. A symbol's table is all that counts for it: what the archive
 learned elsewhere is laid aside. Unknown keys, dates that are none and ends before starts are refused.
+
+``figis.csv`` beside it holds the FIGI of each symbol that was looked up. It is a file of its own: a
+table in ``listings.toml`` would lay aside what is known of the symbol's listing.
 """
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import difflib
+import io
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from mdc_resources.domain.errors import ConfigError, UsageError
@@ -26,8 +32,11 @@ from mdc_resources.domain.listings import Listing
 from mdc_resources.domain.symbols import Symbol, parse_symbol
 
 LISTINGS_FILE = "listings.toml"
+FIGIS_FILE = "figis.csv"
 _KEYS = ("first", "last", "predecessor", "successor")
 _HEADER = re.compile(r"""\s*\[\s*["']?([A-Z0-9._:-]+)["']?\s*\]""")
+_FIGI = re.compile(r"[B-DF-HJ-NP-TV-Z]{2}G[0-9B-DF-HJ-NP-TV-Z]{8}[0-9]")
+_FIGI_COLUMNS = ("symbol", "figi", "composite_figi", "share_class_figi", "name", "checked_on")
 _HEAD = """\
 # When a symbol meant what it means: first and last session under that name, both inclusive.
 # `mdc symbols rename OLD NEW DATE` and `mdc symbols delist SYMBOL LAST` write here; so may you.
@@ -84,6 +93,113 @@ def listings_text(listings: Iterable[Listing], text: str = "") -> str:
         kept = [line for line in lines[start + 1 : stop] if line.partition("=")[0].strip() not in _KEYS]
         lines[start + 1 : stop] = [*_values(listing), *kept]
     return "\n".join(lines) + "\n"
+
+
+def lineage(known: Mapping[Symbol, Listing], symbol: Symbol) -> tuple[Listing, ...]:
+    """The names the company behind ``symbol`` had, oldest first; just ``symbol`` where nothing is known.
+
+    A rename that only one side tells is followed, too. Where names go in a circle it is cut.
+    """
+    before = {listing.successor: name for name, listing in known.items() if listing.successor}
+    names = [symbol]
+    while (former := _of(known, names[0]).predecessor or before.get(names[0])) and former not in names:
+        names.insert(0, former)
+    after = {listing.predecessor: name for name, listing in known.items() if listing.predecessor}
+    while (later := _of(known, names[-1]).successor or after.get(names[-1])) and later not in names:
+        names.append(later)
+    return tuple(_of(known, name) for name in names)
+
+
+def name_on(names: Sequence[Listing], date: dt.date) -> Symbol | None:
+    """The one of ``names`` (of :func:`lineage`) that was in use on ``date``; None if none was.
+
+    Where an end is known on one side only, the next name begins after it and the former ends before.
+    """
+    for at in range(len(names) - 1, -1, -1):
+        listing = names[at]
+        first, last = listing.first, listing.last
+        if first is None and at > 0 and (ended := names[at - 1].last):
+            first = ended + dt.timedelta(days=1)
+        if last is None and at + 1 < len(names) and (begun := names[at + 1].first):
+            last = begun - dt.timedelta(days=1)
+        if Listing(listing.symbol, first, last).covers(date):
+            return listing.symbol
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Figi:
+    """The identifiers of one symbol: of its listing, of the share in its country, of the share worldwide."""
+
+    symbol: Symbol
+    figi: str
+    composite_figi: str
+    share_class_figi: str
+    name: str
+    checked_on: dt.date
+
+
+def is_figi(text: str) -> bool:
+    """True for twelve characters whose last is the check digit (OMG FIGI 1.2, section 6.1.4)."""
+    if not _FIGI.fullmatch(text):
+        return False
+    values = [int(letter, 36) * (2 if place % 2 else 1) for place, letter in enumerate(text[:11])]
+    return -sum(value // 10 + value % 10 for value in values) % 10 == int(text[11])
+
+
+def read_figis(home: Path) -> dict[Symbol, Figi]:
+    """The FIGIs that the home at ``home`` keeps; empty where it has no file.
+
+    Raises:
+        ConfigError: the file is no such CSV, or a line in it cannot be used; it names file and line.
+    """
+    path = home / FIGIS_FILE
+    if not path.exists():
+        return {}
+    found: dict[Symbol, Figi] = {}
+    try:
+        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
+        if tuple(next(reader, ())) != _FIGI_COLUMNS:
+            raise ConfigError(f"{path} does not begin with {','.join(_FIGI_COLUMNS)}")
+        for row in reader:
+            figi = _figi(path, reader.line_num, row)
+            found[figi.symbol] = figi
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    return found
+
+
+def figis_text(figis: Mapping[Symbol, Figi]) -> str:
+    """The file that says ``figis``, by symbol."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_FIGI_COLUMNS)
+    writer.writerows(astuple(figis[symbol]) for symbol in sorted(figis))
+    return out.getvalue()
+
+
+def _figi(path: Path, line: int, row: list[str]) -> Figi:
+    try:
+        symbol, figi, composite, share_class, name, checked_on = row
+        canonical = parse_symbol(symbol)
+        date = dt.date.fromisoformat(checked_on)
+    except (ValueError, UsageError):
+        raise ConfigError(
+            f"{path}, line {line}: {','.join(row)[:60]!a} cannot be used",
+            hint="Delete the line and run mdc symbols identify SYMBOL",
+        ) from None
+    for value in (figi, composite, share_class):
+        if value and not is_figi(value):
+            raise ConfigError(
+                f"{path}, line {line}: {value[:20]!a} is not a FIGI", hint="Its last digit checks the others"
+            )
+    return Figi(canonical, figi, composite, share_class, name, date)
+
+
+def _of(known: Mapping[Symbol, Listing], symbol: Symbol) -> Listing:
+    return known.get(symbol, Listing(symbol))
 
 
 def _listing(path: Path, name: str, table: object) -> Listing:

@@ -96,6 +96,7 @@ def _want(
     """Check everything that was typed, then let new symbols join; nothing is sent."""
     from mdc_resources.cli import config_checks, selection
     from mdc_resources.coverage import calendar_of
+    from mdc_resources.coverage.universes import universes_of
     from mdc_resources.domain.datasets import parse_dataset
     from mdc_resources.ingest import Want
     from mdc_resources.state import State
@@ -110,10 +111,12 @@ def _want(
         for calendar in {calendar.name: calendar for calendar in calendars}.values():
             calendar.sessions(first, last)  # refuses dates that it does not know
         joined = selection.join_default_universe(state, home, symbols, dry_run=dry_run)
-    if joined:
+        places = universes_of(home, state, joined)
+    for place in dict.fromkeys(places.values()):
+        new = [symbol for symbol in joined if places[symbol] == place]
         verb = "would join" if dry_run else "joined"
-        names = ", ".join(joined[:8]) + (f" and {len(joined) - 8} more" if len(joined) > 8 else "")
-        output.note(f"{names} {verb} universe {home.settings.ingest.default_universe!r}")
+        names = ", ".join(new[:8]) + (f" and {len(new) - 8} more" if len(new) > 8 else "")
+        output.note(f"{names} {verb} universe {place!r}")
     return Want(wanted, tuple(symbols), first, last, provider=how[0], refetch=how[1])
 
 

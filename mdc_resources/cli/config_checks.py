@@ -166,14 +166,17 @@ def _ranks(home: Home) -> Iterator[ConfigFinding]:
     from mdc_resources.providers.registry import load_providers
 
     known = load_providers()
-    by_rank: dict[int, list[str]] = defaultdict(list)
+    by_rank: dict[tuple[str, int], list[str]] = defaultdict(list)
     for name, settings in home.settings.providers.items():
         if settings.enabled and name in known:
-            by_rank[known[name].spec.rank if settings.rank is None else settings.rank].append(name)
-    for rank, names in by_rank.items():
+            spec = known[name].spec
+            by_rank[spec.venue, spec.rank if settings.rank is None else settings.rank].append(name)
+    for (_, rank), names in by_rank.items():
         if len(names) > 1:
-            message = f"{' and '.join(names)} both have rank {rank}: which is asked first is undefined"
-            yield ConfigFinding("error", f"providers.{names[1]}.rank", message, "Give each its own")
+            message = (
+                f"{' and '.join(names)} both have rank {rank}: the cheaper, then the idler is asked first"
+            )
+            yield ConfigFinding("warning", f"providers.{names[1]}.rank", message, "Give each its own")
 
 
 def _credentials(home: Home) -> Iterator[ConfigFinding]:

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import typer
 
-from mdc_resources.cli.context import Invocation
+from mdc_resources.cli.context import Invocation, looks_secret
 from mdc_resources.domain.errors import ExitCode, MdcError
 
 DEFECT = 70
 _STORAGE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
-_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]+@")
 
 
@@ -54,7 +53,7 @@ def masked(text: str) -> str:
     from mdc_resources.telemetry import masking
 
     for name, value in os.environ.items():
-        if _SECRET_NAME.search(name):
+        if looks_secret(name):
             masking.register_secret(value)
     return masking.mask_text(_URL_PASSWORD.sub(r"\1:***@", text))
 

@@ -44,6 +44,11 @@ asset_class = "equity"
 start = 2010-01-01
 shards = 1                     # grown by `mdc universe grow us --shards 2`
 
+# [universes.crypto]           # KRAKEN:BTC-USD, COINBASE:BTC-USD, BINANCE:BTC-USDT join it
+# calendar = "24/7"
+# asset_class = "crypto"
+# start = 2020-01-01
+{coins}
 [datasets.bars_1d]
 settle = "30m"                 # after the close, before a session counts as final
 max_partitions_per_run = 2600
@@ -75,8 +80,12 @@ _SANDBOX = """
 [sandbox]                      # `mdc sandbox serve` listens here
 port = {port}
 seed = 7
+
+[search.urls]                  # symbol search; the providers' own base_url counts for theirs
+openfigi = "http://127.0.0.1:{port}/openfigi"
 """
 
+_EXCHANGES = ("kraken", "coinbase", "binance")  # each serves the symbols that name it, and needs no key
 _REMOTE_LIMITS = "# limits = { minute = 60, hour = 1000 }\n"
 
 
@@ -97,7 +106,18 @@ def config_text(*, sandbox: bool, port: int) -> str:
     )
     tail = _SANDBOX.format(port=port) if sandbox else ""
     sla = _SLA.format(off="" if sandbox else "# ")
-    return _HEAD.format(sandbox=str(sandbox).lower()) + providers + _REST + sla + _SCHEDULE + tail
+    rest = _REST.format(coins=_coins(port if sandbox else None))
+    return _HEAD.format(sandbox=str(sandbox).lower()) + providers + rest + sla + _SCHEDULE + tail
+
+
+def _coins(port: int | None) -> str:
+    """Commented sections of the exchanges, at the local server where ``port`` is given."""
+    lines = []
+    for name in _EXCHANGES:
+        lines.append(f"# [providers.{name}]")
+        if port is not None:
+            lines.append(f'# base_url = "http://127.0.0.1:{port}/{name}"\n# limits = {{ minute = 6000 }}')
+    return "\n".join(lines) + "\n"
 
 
 def dotenv_text(dagster_home: Path, credentials: Iterable[str], *, sandbox: bool) -> str:

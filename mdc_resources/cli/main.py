@@ -35,10 +35,11 @@ class Root(LazyGroup):
         "doctor": Lazy(f"{_HERE}.doctor:app", "Check everything this home relies on.", _DAILY),
         "queue": Lazy(f"{_HERE}.queue:app", "What waits to be fetched: list, bump, pause, cancel.", _NOUNS),
         "reconcile": Lazy(f"{_HERE}.reconcile:app", "The web UI against the lake, both ways.", _NOUNS),
+        "actions": Lazy(f"{_HERE}.actions:app", "Splits and dividends: check with a second source.", _NOUNS),
         "universe": Lazy(f"{_HERE}.universe:app", "Universes: list, grow.", _NOUNS),
-        "symbols": Lazy(f"{_HERE}.symbols:app", "Symbols: members, import, renames, delistings.", _NOUNS),
+        "symbols": Lazy(f"{_HERE}.symbols:app", "Symbols: search, members, FIGIs, import, renames.", _NOUNS),
         "lake": Lazy(f"{_HERE}.lake:app", "The lake: status, snapshots, verify, rebuild.", _NOUNS),
-        "providers": Lazy(f"{_HERE}.providers:app", "Providers: list, check.", _NOUNS),
+        "providers": Lazy(f"{_HERE}.providers:app", "Providers: list, check, setup, new.", _NOUNS),
         "config": Lazy(f"{_HERE}.config:app", "Settings: show, check.", _NOUNS),
         "sandbox": Lazy("mdc_resources.sandbox.command:app", "The local synthetic vendor: serve.", _NOUNS),
     }

@@ -9,7 +9,7 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing")]
 DatasetName = Annotated[
-    str, typer.Option("--dataset", help="bars_1d, bars_1m, corporate_actions, instruments")
+    str, typer.Option("--dataset", help="bars_1d, bars_1m, trades, quotes, corporate_actions, instruments")
 ]
 SymbolList = Annotated[
     list[str] | None,

@@ -49,13 +49,19 @@ def query(
         str | None,
         typer.Option("--as-of", help="The lake as of a snapshot id or an instant", show_default=False),
     ] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            "--known-at", help="Adjusted by what was known on a date or at an instant", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--output", help="A new file; default stdout", show_default=False)
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Run one SELECT, read-only. Tables: mdc query 'SHOW TABLES'; columns: mdc query 'DESCRIBE bars_1d'."""
-    from mdc_resources.query.session import parse_as_of, run_select
+    from mdc_resources.query.session import parse_as_of, parse_known_at, run_select
 
     chosen = Format.JSON if as_json else form
     if out is not None and out.exists():
@@ -63,7 +69,7 @@ def query(
     if chosen is Format.PARQUET and out is None and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal", hint="Add --output FILE, or pipe it")
     home = home_of(ctx)
-    with run_select(home, sql, as_of=parse_as_of(as_of)) as result:
+    with run_select(home, sql, as_of=parse_as_of(as_of), known_at=parse_known_at(known_at)) as result:
         if out is None:
             _write(result, chosen, sys.stdout)
             return

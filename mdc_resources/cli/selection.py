@@ -100,15 +100,20 @@ def open_range(start: str | None, end: str | None, first: dt.date) -> tuple[dt.d
 def join_default_universe(
     state: State, home: Home, symbols: Sequence[Symbol], *, dry_run: bool
 ) -> list[Symbol]:
-    """Seat symbols that are in no universe (or were removed) in the default one; returns those."""
+    """Seat symbols that are in no universe in the one they belong to, removed ones in theirs; returns those.
+
+    Raises:
+        UsageError: a symbol names a venue, and no universe is for crypto. Nothing has joined then.
+    """
+    from mdc_resources.coverage.universes import universe_to_join
+
     seated = {member.symbol for member in state.members()}
     new = [symbol for symbol in symbols if symbol not in seated]
     by_universe: dict[str, list[Symbol]] = {}
     for symbol in new:
         member = state.member(symbol)
-        by_universe.setdefault(
-            member.universe if member else home.settings.ingest.default_universe, []
-        ).append(symbol)
+        universe = member.universe if member else universe_to_join(home, symbol)
+        by_universe.setdefault(universe, []).append(symbol)
     for universe, group in by_universe.items():
         settings = universe_settings(home, universe)
         if not dry_run:

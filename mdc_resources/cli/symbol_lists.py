@@ -1,7 +1,8 @@
 """Changing membership from lists: the command line's words and CSV files, one report row each.
 
 A CSV needs a column ``symbol``; an ``active`` column of ``false`` removes. Tickers such as TRUE,
-NA or 007 are text here and stay it. A file is read whole, at most 2 MB and 20,000 rows.
+NA or 007 are text here and stay it. A file is read whole, at most 2 MB and 20,000 rows. A name that
+has ended (``listings.toml``) joins all the same, its sessions are its own; its row says what it is now.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from mdc_resources.domain.symbols import Symbol, parse_symbol
 
 if TYPE_CHECKING:
     from mdc_resources.config import Home
+    from mdc_resources.domain.listings import Listing
     from mdc_resources.state import Member, State
 
 ADDED, REMOVED, KEPT, BAD, REPEATED, SKIPPED = "added", "removed", "kept", "bad", "repeated", "not imported"
+RENAMED = "renamed"  # added, under a name that has ended
 MAX_BYTES = 2_000_000
 MAX_ROWS = 20_000
 _TRUE, _FALSE = {"", "true", "1", "yes"}, {"false", "0", "no"}
@@ -153,9 +156,11 @@ def _sorted_out(
 ) -> tuple[list[Row], list[Symbol], list[Symbol]]:
     """A report row per line, and which symbols are to be seated and which of those turned inactive."""
     from mdc_resources.state import State
+    from mdc_resources.symbology import read_listings
 
     with State.open(home) as state:
         before = {member.symbol: member for member in state.members(active_only=False)}
+    listings = read_listings(home.root)
     rows: list[Row] = []
     adding: dict[Symbol, None] = {}
     removing: dict[Symbol, None] = {}
@@ -173,7 +178,7 @@ def _sorted_out(
             rows.append(Row(line.number, symbol, BAD, f"already in universe {known.universe!r}"))
         elif active or known is None:
             adding[symbol] = None
-            row = _joined(line.number, symbol, known)
+            row = _with_successor(_joined(line.number, symbol, known), listings.get(symbol))
             rows.append(row if active else replace(row, status=REMOVED, note="added as removed"))
             if not active:
                 removing[symbol] = None
@@ -189,6 +194,15 @@ def _joined(number: int, symbol: Symbol, known: Member | None) -> Row:
     return Row(
         number, symbol, KEPT if known.active else ADDED, "" if known.active else "was removed, follows again"
     )
+
+
+def _with_successor(row: Row, listing: Listing | None) -> Row:
+    """``row`` with what the symbol is called now, where it was renamed."""
+    if listing is None or listing.successor is None:
+        return row
+    until = f" after {listing.last}" if listing.last else ""
+    status = RENAMED if row.status == ADDED else row.status
+    return replace(row, status=status, note=f"{listing.successor}{until}; add that too")
 
 
 def _is_active(text: str) -> bool:

@@ -1,6 +1,7 @@
 """``mdc symbols``: which symbols a universe follows, and when each was listed.
 
-Removing one keeps its data and its place. Listings are in :mod:`.listings`.
+Removing one keeps its data and its place. Listings are in :mod:`.listings`, search and FIGIs in
+:mod:`.symbol_search`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdc_resources.cli import listings, options, output
+from mdc_resources.cli import listings, options, output, symbol_search
 from mdc_resources.cli.context import home_of
 from mdc_resources.domain.errors import ExitCode, UsageError
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mdc_resources.state import Member
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app.command("search")(symbol_search.search)
+app.command("identify")(symbol_search.identify)
+app.command("history")(symbol_search.history)
 app.command("rename")(listings.rename)
 app.command("delist")(listings.delist)
 app.command("listings")(listings.listings)

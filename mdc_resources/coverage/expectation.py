@@ -1,8 +1,8 @@
 """What the archive should hold, and what it does: calendar x membership x listing against the ledger.
 
-A session is due once its close plus the dataset's settle delay lies behind the given instant;
-before that its partition is ``pending`` and no gap. ``instruments`` expects one partition per
-symbol: the last due session of the range on which it was listed.
+A session is due once its close (for events the end of its window) plus the dataset's settle delay
+lies behind the given instant; before that its partition is ``pending`` and no gap. ``instruments``
+expects one partition per symbol: the last due session of the range on which it was listed.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def expect(
     found: dict[Symbol, Expectation] = {}
     for symbol, universe in universes_of(home, state, symbols).items():
         if universe not in shared:
-            shared[universe] = _Range.of(calendar_in(home, universe), start, end, at, settle)
+            calendar = calendar_in(home, universe)
+            due = calendar.final_sessions(start, end, at=at, settle=settle, whole_window=dataset.is_events)
+            shared[universe] = _Range.of(calendar, start, end, len(due))
         found[symbol] = shared[universe].expectation(symbol, dataset, known.get(symbol))
     return found
 
@@ -80,12 +82,10 @@ class _Range:
     pending: Intervals
 
     @classmethod
-    def of(
-        cls, calendar: Calendar, start: dt.date, end: dt.date, at: dt.datetime, settle: dt.timedelta
-    ) -> _Range:
+    def of(cls, calendar: Calendar, start: dt.date, end: dt.date, final: int) -> _Range:
         first = calendar.first_from(start)
         stop = first + len(calendar.sessions(start, end))
-        due = first + len(calendar.final_sessions(start, end, at=at, settle=settle))
+        due = first + final
         return cls(calendar, Intervals.from_runs([(first, due)]), Intervals.from_runs([(due, stop)]))
 
     def expectation(self, symbol: Symbol, dataset: Dataset, listing: Listing | None) -> Expectation:

@@ -100,7 +100,7 @@ def open_sessions(
         if begin > last:
             continue
         calendar = calendar_in(home, universe)
-        due = calendar.final_sessions(begin, last, at=at, settle=settle)
+        due = calendar.final_sessions(begin, last, at=at, settle=settle, whole_window=dataset.is_events)
         if due:
             grid = _Grid.of(calendar, due, bits, rows, listings, begun=begun)
             for line in range(0, len(members), _CHUNK):

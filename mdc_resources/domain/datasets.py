@@ -28,6 +28,11 @@ class Dataset(StrEnum):
         return self in (Dataset.BARS_1D, Dataset.BARS_1M)
 
     @property
+    def is_events(self) -> bool:
+        """True for ticks: many rows a session, told apart by their order, streamed and never held whole."""
+        return self in (Dataset.TRADES, Dataset.QUOTES, Dataset.DEPTH)
+
+    @property
     def is_intraday(self) -> bool:
         """True where one session holds many rows in time."""
         return self in (Dataset.BARS_1M, Dataset.TRADES, Dataset.QUOTES, Dataset.DEPTH)

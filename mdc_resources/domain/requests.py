@@ -37,8 +37,9 @@ class FetchRequest:
 class HttpRequest:
     """A request without its secrets.
 
-    ``auth`` pairs a header with the *name* of the credential that fills it. ``query_auth`` does
-    the same for vendors that accept a key only in the URL; such values are masked everywhere.
+    ``auth`` pairs a header with the *name* of the credential that fills it, after a scheme where
+    the vendor wants one (``Authorization: Bearer``). ``query_auth`` does the same for vendors that
+    accept a key only in the URL; such values are masked everywhere. A ``body`` is sent as it is.
     """
 
     url: str
@@ -47,6 +48,7 @@ class HttpRequest:
     auth: tuple[tuple[str, str], ...] = ()
     query_auth: tuple[tuple[str, str], ...] = ()
     method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

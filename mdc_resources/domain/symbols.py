@@ -42,6 +42,11 @@ def parse_symbols(texts: list[str]) -> list[Symbol]:
     return list(dict.fromkeys(parse_symbol(part) for part in parts if part))
 
 
+def venue_of(symbol: str) -> str:
+    """The venue a symbol names (``KRAKEN`` of ``KRAKEN:BTC-USD``); empty where it names none."""
+    return symbol.rpartition(":")[0]
+
+
 def encode_path(symbol: Symbol) -> str:
     """One path segment for ``symbol``: prefixed with ``=`` so that no name is reserved (CON, NUL)."""
     return "=" + "".join(c if _PLAIN.match(c) else f"%{ord(c):02X}" for c in symbol)

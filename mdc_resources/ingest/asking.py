@@ -81,14 +81,17 @@ async def ask(transport: HttpTransport, answer: Answer, attempts: list[Attempt])
                     f"{candidate.name} repeats a page token after {len(seen)} pages", provider=candidate.name
                 )
             seen.add(wire)
-            wire = await _page(transport, answer, wire, attempts, number=len(seen))
+            page = await ask_page(transport, answer, wire, attempts, number=len(seen))
+            answer.pages.append(page)
+            wire = page.next
     except ProviderError as error:
         answer.error = error
 
 
-async def _page(
+async def ask_page(
     transport: HttpTransport, answer: Answer, wire: HttpRequest, attempts: list[Attempt], *, number: int
-) -> HttpRequest | None:
+) -> Page:
+    """Page ``number`` (from 1) of ``answer``, archived, decoded and cited; raises ProviderError."""
     reader = _Reader(answer, wire)
     exchange = await transport.fetch(
         answer.request,
@@ -100,10 +103,9 @@ async def _page(
         attempts=attempts,
     )
     assert reader.page is not None, "an exchange that was accepted has been decoded"
-    answer.pages.append(reader.page)
     answer.record_ids.append(exchange.record_id)
     answer.fetch_ids.append(exchange.fetch_id)
-    return reader.page.next
+    return reader.page
 
 
 def told_at_of(response: HttpResponse) -> dt.datetime | None:

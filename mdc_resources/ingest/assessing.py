@@ -81,7 +81,7 @@ def judge(dataset: Dataset, answers: Sequence[Answer], *, prefix: str) -> list[J
         end = start + table.num_rows
         mine = [(f.row - start, f.rule) for f in broken if start <= f.row < end]
         mine.extend((at, "two different rows for one key") for at in _conflicts(table, ROW_KEYS[dataset]))
-        judged.append(Judged(table, tuple(_bad_row(table, at, rule) for at, rule in mine)))
+        judged.append(Judged(table, tuple(bad_row(table, at, rule) for at, rule in mine)))
         start = end
     return judged
 
@@ -113,7 +113,8 @@ def _marked(table: pa.Table, prefix: str) -> pa.Table:
     return table.set_column(at, table.schema.field(at), source)
 
 
-def _bad_row(table: pa.Table, at: int, rule: str) -> BadRow:
+def bad_row(table: pa.Table, at: int, rule: str) -> BadRow:
+    """Row ``at`` of ``table`` as one that breaks ``rule``."""
     values = table.slice(at, 1).to_pylist()[0]
     key = PartitionKey(values["symbol"], values["session"])
     return BadRow(key, rule, json.dumps(values, default=str)[:RAW_LIMIT])
@@ -168,6 +169,9 @@ def _cut_short(answer: Answer, dataset: Dataset, table: pa.Table) -> set[Partiti
     How many minutes there are is no sign of it: half days are short, and thin names trade seldom.
     """
     cut = {PartitionKey(*key) for key in answer.incomplete} | _running(answer)
+    if answer.error is not None and dataset is Dataset.CORPORATE_ACTIONS:
+        # Facts come kind by kind: what is there of a day says nothing of the kinds that are not.
+        return cut | _count(table).keys()
     if answer.error is not None and dataset.is_intraday and table.num_rows:
         cut.add(_last(table))
     return cut
@@ -200,7 +204,7 @@ def _empties(answer: Answer, dataset: Dataset, wanted: set[PartitionKey]) -> set
         known = {key for key in known if key.symbol in delivered}
     if answer.error is None:
         return known
-    if table.num_rows == 0:
+    if table.num_rows == 0 or dataset is Dataset.CORPORATE_ACTIONS:
         return set()
     last = _last(table)
     return {key for key in known if key < last}

@@ -19,6 +19,8 @@ from mdc_resources.config import Home
 from mdc_resources.domain.coverage import PartitionState
 from mdc_resources.domain.datasets import Basis, Dataset
 from mdc_resources.domain.errors import UsageError
+from mdc_resources.domain.symbols import venue_of
+from mdc_resources.ingest.corroborating import after_recheck
 from mdc_resources.ingest.run import Run
 from mdc_resources.ingest.wants import Committed, Outcome, Progress, Want
 from mdc_resources.lake import Lake
@@ -42,7 +44,7 @@ def backfill(
     ``on_commit`` is called after each commit, in order, once it is durable. ``at`` is the instant that
     decides what is due and whose pause is over; the present one by default. The outcome's states are
     those of the wanted dataset; its requests, rows and errors include the corporate actions that
-    were fetched along.
+    were fetched along, not what a second source is asked after a recheck (:mod:`.corroborating`).
 
     Raises:
         LakeError: the marker is missing, the disk failed, or a newer claim fenced this run out.
@@ -63,6 +65,7 @@ def backfill(
             outcome = _with_facts(outcome, along)
         if outcome.snapshots:
             lake.compact(min_files=COMPACT_FILES)
+        after_recheck(home, want, run_id=run_id, at=at)
         return replace(outcome, seconds=time.monotonic() - started)
 
 
@@ -75,7 +78,8 @@ def facts_of(want: Want, outcome: Outcome) -> Want | None:
         for key in outcome.fetched
         if outcome.states[key].state is PartitionState.PRESENT and outcome.states[key].basis != Basis.SPLIT
     }
-    symbols = tuple(symbol for symbol in want.symbols if symbol in needing)
+    # What names a venue is a coin: it has no splits and no dividends.
+    symbols = tuple(symbol for symbol in want.symbols if symbol in needing and not venue_of(symbol))
     if not symbols:
         return None
     return Want(Dataset.CORPORATE_ACTIONS, symbols, want.start, want.end, patient=want.patient)

@@ -17,6 +17,7 @@ from mdc_resources.domain.errors import CircuitOpen, Disposition, ProviderError,
 from mdc_resources.domain.requests import Attempt
 from mdc_resources.ingest.asking import Answer
 from mdc_resources.ingest.assessing import BadRow, Verdict
+from mdc_resources.ingest.events import Finished
 
 EMPTY_VOTES = 2
 
@@ -62,6 +63,7 @@ class Board:
     votes: dict[PartitionKey, list[Vote]] = field(default_factory=lambda: defaultdict(list))
     bad: dict[PartitionKey, list[tuple[str, BadRow]]] = field(default_factory=lambda: defaultdict(list))
     partial: dict[PartitionKey, tuple[Answer, Verdict]] = field(default_factory=dict)
+    cut: dict[PartitionKey, tuple[Answer, Finished]] = field(default_factory=dict)  # the same of streams
     retryable: set[PartitionKey] = field(default_factory=set)
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     said: list[Said] = field(default_factory=list)

@@ -1,20 +1,26 @@
-"""Who may be asked, and in which order: rank, within one market, preferring the series' own basis.
+"""Who may be asked, and in which order: within one market, preferring the series' own basis.
 
 A provider without its credentials is left out and named, unless it was asked for by name. Failover
-never crosses markets: the first candidate's market decides, so IEX volume never stands in for the
-consolidated one.
+never crosses markets: the market of the best rank decides, so IEX volume never stands in for the
+consolidated one. Within it the order is that of :mod:`.rotation`, where the state is known.
 """
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mdc_resources.calendars import Calendar
 from mdc_resources.config import Home, Limits, ProviderSettings
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import BadCredentials, ConfigError, UsageError
+from mdc_resources.ingest.rotation import Facts, Turn, health_of, in_turn
 from mdc_resources.providers.registry import load_providers
-from mdc_resources.providers.spec import Dialect, Offer, Provider, offers_under
+from mdc_resources.providers.spec import ANY_VENUE, Dialect, Offer, Provider, offers_under
+from mdc_resources.state import Breaker, Sample, State
+from mdc_resources.transport.budget import Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,18 @@ def credential_names(provider: Provider, settings: ProviderSettings) -> list[str
 
 
 def candidates(
-    home: Home, dataset: Dataset, *, asset_class: str, only: str | None = None
+    home: Home,
+    dataset: Dataset,
+    *,
+    asset_class: str,
+    venue: str | None = None,
+    only: str | None = None,
+    state: State | None = None,
 ) -> tuple[list[Candidate], list[str]]:
     """Candidates for ``dataset`` in the order of asking, and why others were left out.
+
+    ``venue`` is that of the symbols (empty where they name none); None asks about any. With
+    ``state``, budgets, breakers and recent health have a say in the order; without, it is by rank.
 
     Raises:
         ConfigError: ``only`` or a configured provider is unknown.
@@ -80,7 +95,7 @@ def candidates(
     left_out: list[str] = []
     for name, provider in providers.items():
         candidate = _candidate(provider, home.settings.providers.get(name), dataset)
-        reason = _unusable(home, candidate, asset_class) if candidate else "does not offer it"
+        reason = _unusable(home, candidate, asset_class, venue) if candidate else "does not offer it"
         if only == name and reason:
             _refuse(name, dataset, reason)
         if candidate and not reason and only in (None, name):
@@ -95,12 +110,59 @@ def candidates(
     # Nearly every partition of corporate actions is empty: first those whose silence is proof.
     silent = dataset is Dataset.CORPORATE_ACTIONS
     found.sort(key=lambda c: (silent and not c.offer.empty_is_proof, c.rank, c.name))
-    return [c for c in found if c.offer.market == found[0].offer.market], left_out
+    mine = [c for c in found if c.offer.market == found[0].offer.market]
+    return (_rotated(home, state, dataset, mine) if state and len(mine) > 1 else mine), left_out
 
 
 def in_order(found: list[Candidate], basis: str) -> list[Candidate]:
     """``found`` with those first that deliver ``basis``, the one a series already has."""
     return sorted(found, key=lambda c: bool(basis) and c.offer.basis != basis)
+
+
+@contextlib.contextmanager
+def facts_reader(home: Home, state: State) -> Iterator[FactsReader]:
+    """What is known of providers at this moment, read once."""
+    with Budgets.open(home.state_dir) as budgets:
+        yield FactsReader(budgets, state.breakers(), state.answers(), time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class FactsReader:
+    """Budgets, breakers and recent answers as of ``at`` (POSIX seconds). See :func:`facts_reader`."""
+
+    budgets: Budgets
+    breakers: list[Breaker]
+    answers: Mapping[str, Sequence[Sample]]
+    at: float
+
+    def facts(self, name: str, limits: Limits, dataset: Dataset | None = None) -> Facts:
+        """The facts of provider ``name`` about ``dataset``, about any if None."""
+        return Facts(
+            self.budgets.used(name, limits),
+            any(self.at < b.open_until for b in self.of(name) if dataset in (None, b.dataset)),
+            health_of([(s.at, s.milliseconds, s.ok) for s in self.answers.get(name, ())], at=self.at),
+        )
+
+    def of(self, name: str) -> list[Breaker]:
+        """The breakers of provider ``name`` that have something to tell."""
+        return [breaker for breaker in self.breakers if breaker.provider == name]
+
+
+def _rotated(home: Home, state: State, dataset: Dataset, found: list[Candidate]) -> list[Candidate]:
+    silent = dataset is Dataset.CORPORATE_ACTIONS
+    with facts_reader(home, state) as reader:
+        turns = [
+            Turn(
+                candidate.name,
+                candidate.rank,
+                candidate.provider.spec.cost_per_request,
+                not silent or candidate.offer.empty_is_proof,
+                reader.facts(candidate.name, candidate.limits, dataset),
+            )
+            for candidate in found
+        ]
+    known = {candidate.name: candidate for candidate in found}
+    return [known[turn.name] for turn in in_turn(turns)]
 
 
 def _candidate(provider: Provider, settings: ProviderSettings | None, dataset: Dataset) -> Candidate | None:
@@ -112,11 +174,14 @@ def _candidate(provider: Provider, settings: ProviderSettings | None, dataset: D
     return Candidate(provider, settings, offer, rank)
 
 
-def _unusable(home: Home, candidate: Candidate, asset_class: str) -> str:
+def _unusable(home: Home, candidate: Candidate, asset_class: str, venue: str | None) -> str:
+    spec = candidate.provider.spec
     if not candidate.settings.enabled:
         return "disabled"
-    if asset_class not in candidate.provider.spec.asset_classes:
+    if asset_class not in spec.asset_classes:
         return f"has no {asset_class} data"
+    if venue is not None and spec.venue not in (venue, ANY_VENUE):
+        return f"has no symbols of {venue}" if venue else f"has symbols like {spec.venue}:BTC-USD only"
     missing = candidate.missing_credentials(home)
     return f"no credentials, set {' and '.join(missing)}" if missing else ""
 

@@ -23,7 +23,16 @@ from mdc_resources.domain.time import now
 from mdc_resources.ingest.assessing import only
 from mdc_resources.ingest.restating import incidents, restatements
 from mdc_resources.ingest.wants import Committed, Prior
-from mdc_resources.lake import CommitBatch, Incident, Lake, Observation, QuarantineRow, fingerprints
+from mdc_resources.lake import (
+    CommitBatch,
+    Incident,
+    Lake,
+    Observation,
+    PreparedFile,
+    QuarantineRow,
+    Span,
+    fingerprints,
+)
 from mdc_resources.state import Claim, State
 from mdc_resources.transport.archive import RawArchive
 
@@ -39,11 +48,14 @@ class Pending:
     quarantine: list[QuarantineRow] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
+    files: list[PreparedFile] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
         """Data rows that wait."""
-        return sum(table.num_rows for tables in self.tables.values() for table in tables)
+        held: int = sum(table.num_rows for tables in self.tables.values() for table in tables)
+        return held + sum(file.rows for file in self.files)
 
     def __bool__(self) -> bool:
         return bool(self.coverage or self.attempts or self.quarantine or self.observations or self.incidents)
@@ -105,6 +117,22 @@ class Committer:
         self.explain(lines, records)
         return lines
 
+    def store_file(
+        self, file: PreparedFile, row: CoverageRow, span: Span, records: Sequence[str]
+    ) -> list[CoverageRow]:
+        """Queue one partition whose rows are in a file already; ``row`` carries their fingerprint.
+
+        The file is the committer's from now on. Content that the lake holds is confirmed, not stored.
+        """
+        before = self._prior.get((row.dataset, row.key))
+        if before is None or before.fingerprint != row.fingerprint or before.state != row.state:
+            self.pending.files.append(file)
+            self.pending.spans.append(span)
+        else:
+            file.path.unlink(missing_ok=True)
+        self.explain([row], records)
+        return [row]
+
     def explain(self, rows: Iterable[CoverageRow], records: Sequence[str] = ()) -> None:
         """Queue ledger lines that carry no data: empty, quarantined, confirmed."""
         self.pending.coverage.extend(rows)
@@ -132,6 +160,8 @@ class Committer:
     def close(self) -> None:
         """Stop the committing thread; what was not flushed is dropped."""
         self._thread.shutdown(wait=True)
+        for file in self.pending.files:
+            file.path.unlink(missing_ok=True)
 
     def _commit(self, pending: Pending) -> tuple[Committed, int]:
         tables = {dataset: pa.concat_tables(parts) for dataset, parts in pending.tables.items()}
@@ -150,6 +180,8 @@ class Committer:
             observations=pending.observations,
             quarantine=pending.quarantine,
             incidents=[*pending.incidents, *restated],
+            files=pending.files,
+            spans=pending.spans,
             before_commit=lambda: self._make_durable(pending),
         )
         receipt = self._lake.commit(batch)

@@ -22,7 +22,8 @@ from mdc_resources.domain.symbols import Symbol
 from mdc_resources.ingest.asking import Answer, ask
 from mdc_resources.ingest.board import Bearing, Board
 from mdc_resources.ingest.candidates import Candidate
-from mdc_resources.ingest.planner import Holes, pages, plan, reachable
+from mdc_resources.ingest.events import EventAsker, Finished
+from mdc_resources.ingest.planner import Holes, pages, plan, reachable, rows_per_session
 from mdc_resources.ingest.scope import Scope, holes
 from mdc_resources.ingest.settling import Settler
 from mdc_resources.transport.http import HttpTransport
@@ -58,6 +59,7 @@ class Failover:
     synthetic_allowed: bool
     rests: Callable[[PartitionKey, str], bool]
     waits: Callable[[PartitionKey], bool]
+    events: EventAsker | None = None
     # Answers asked for and not yet settled: fetching waits where committing is the slower part.
     backlog: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BACKLOG))
 
@@ -124,7 +126,7 @@ class Failover:
             for ordinal in runs - reached[symbol]
         ]
         if beyond:
-            error = OutOfRange(f"{len(beyond)} sessions lie before its history", provider=candidate.name)
+            error = OutOfRange(f"{len(beyond)} sessions lie outside its history", provider=candidate.name)
             self.board.failed(beyond, error)
         spec = candidate.provider.spec
         return plan(
@@ -132,8 +134,11 @@ class Failover:
         )
 
     def _pages(self, candidate: Candidate, request: FetchRequest) -> int:
+        if self.dataset.is_events:
+            return 1
         sessions = len(self.calendar.sessions(request.start, request.end))
-        return pages(candidate.offer, self.dataset, symbols=len(request.symbols), sessions=sessions)
+        each = rows_per_session(self.dataset, self.calendar)
+        return pages(candidate.offer, rows=len(request.symbols) * sessions * each)
 
     @property
     def dataset(self) -> Dataset:
@@ -145,16 +150,25 @@ class Failover:
             left: FetchRequest | None = request
             while left is not None:
                 attempts: list[Attempt] = []
+                streamed: Finished | None = None
                 answer = Answer(left, candidate, self.calendar, synthetic_allowed=self.synthetic_allowed)
                 async with gate:
                     if (dead := self.tally.dead.get(candidate.name)) is not None:
                         answer.error = dead
+                    elif self.events is not None:
+                        streamed = await self.events.ask(answer, attempts)
+                        # How many pages a session of events has is known when they are there.
+                        self.tally.minimum += max(0, sum(not attempt.error for attempt in attempts) - 1)
                     else:
                         await ask(self.transport, answer, attempts)
                 self.tally.sent += len(attempts)
                 left = self._without_unknown(answer)
                 self._note(answer)
-                await self.settler.settle(answer, attempts)
+                if streamed is not None:
+                    self.settler.settle_stream(answer, streamed, attempts)
+                    await self.settler.flush_if_full()
+                else:
+                    await self.settler.settle(answer, attempts)
         self.report("")
 
     def _without_unknown(self, answer: Answer) -> FetchRequest | None:

@@ -20,14 +20,16 @@ from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.providers.spec import Offer, ProviderSpec
 
-# A regular US session has 390 minutes; estimates only, never a rule.
-ROWS_PER_SESSION = {
+# Estimates only, never a rule.
+_ROWS_PER_SESSION = {
     Dataset.BARS_1D: 1.0,
-    Dataset.BARS_1M: 390.0,
     Dataset.CORPORATE_ACTIONS: 0.02,
     Dataset.INSTRUMENTS: 1.0,
+    Dataset.TRADES: 50_000.0,
+    Dataset.QUOTES: 200_000.0,
 }
-# All pages of an answer are held until it is complete: ten of the largest pages, about 15 MB.
+# All pages of an answer are held until it is complete: ten of the largest pages, about 15 MB. Events
+# are not held; theirs are estimates of a liquid US stock.
 ANSWER_ROWS = 100_000
 
 
@@ -39,14 +41,22 @@ class Holes:
     missing: Mapping[Symbol, Intervals]
 
 
+def rows_per_session(dataset: Dataset, calendar: Calendar) -> float:
+    """About how many rows a partition of ``dataset`` has: a minute bar for every regular minute."""
+    if dataset is Dataset.BARS_1M:
+        return float(calendar.minutes(calendar.dates[-1]))
+    return _ROWS_PER_SESSION[dataset]
+
+
 def plan(
     spec: ProviderSpec, dataset: Dataset, holes: Holes, *, asof: dt.date, attempt: int = 0
 ) -> list[FetchRequest]:
     """Requests to ``spec`` whose union is ``holes``, sorted by symbols and range."""
     offer = spec.offers[dataset]
+    rows = rows_per_session(dataset, holes.calendar)
     groups: dict[tuple[int, int], list[Symbol]] = defaultdict(list)
     for symbol in sorted(holes.missing):
-        for run in _cut(holes.missing[symbol], offer, dataset).runs:
+        for run in _cut(holes.missing[symbol], offer, rows, dataset).runs:
             groups[run].append(symbol)
     requests = [
         FetchRequest(
@@ -60,42 +70,41 @@ def plan(
             attempt=attempt,
         )
         for (start, end), symbols in groups.items()
-        for chunk in _chunks(symbols, _symbols_at_once(offer, dataset, sessions=end - start))
+        for chunk in _chunks(symbols, _symbols_at_once(offer, dataset, rows=rows * (end - start)))
     ]
     return sorted(requests, key=lambda r: (r.symbols, r.start))
 
 
-def pages(offer: Offer, dataset: Dataset, *, symbols: int, sessions: int) -> int:
-    """Fewest pages that hold the rows of one request."""
-    if offer.page_rows is None:
-        return 1
-    return max(1, math.ceil(symbols * sessions * ROWS_PER_SESSION[dataset] / offer.page_rows))
+def pages(offer: Offer, *, rows: float) -> int:
+    """Fewest pages that hold ``rows`` rows, those of one request."""
+    return 1 if offer.page_rows is None else max(1, math.ceil(rows / offer.page_rows))
 
 
 def reachable(offer: Offer, calendar: Calendar, missing: Intervals, *, asof: dt.date) -> Intervals:
-    """The part of ``missing`` that the provider's history reaches back to on ``asof``."""
-    first = offer.history_start or dt.date.min
+    """The part of ``missing`` that the provider's history holds on ``asof``: not before it, not after it."""
+    first, last = offer.history_start or dt.date.min, offer.history_end or dt.date.max
     if offer.history_days is not None:
         first = max(first, asof - dt.timedelta(days=offer.history_days))
-    return (
-        Intervals.of(o for o in missing if calendar.session_at(o) >= first)
-        if first > dt.date.min
-        else missing
-    )
+    if (first, last) == (dt.date.min, dt.date.max):
+        return missing
+    return Intervals.of(o for o in missing if first <= calendar.session_at(o) <= last)
 
 
-def _cut(missing: Intervals, offer: Offer, dataset: Dataset) -> Intervals:
+def _cut(missing: Intervals, offer: Offer, rows: float, dataset: Dataset) -> Intervals:
+    if dataset.is_events:  # streamed: one request and all its pages are one partition
+        return missing.split(1)
     limits = [offer.max_sessions] if offer.max_sessions else []
     if offer.page_rows is not None:
-        limits.append(max(1, int(ANSWER_ROWS / ROWS_PER_SESSION[dataset])))
+        limits.append(max(1, int(ANSWER_ROWS / rows)))
     return missing.split(min(limits)) if limits else missing
 
 
-def _symbols_at_once(offer: Offer, dataset: Dataset, *, sessions: int) -> int:
+def _symbols_at_once(offer: Offer, dataset: Dataset, *, rows: float) -> int:
+    if dataset.is_events:
+        return 1
     if offer.page_rows is None:
         return offer.max_symbols
-    fitting = int(ANSWER_ROWS / (sessions * ROWS_PER_SESSION[dataset]))
-    return max(1, min(offer.max_symbols, fitting))
+    return max(1, min(offer.max_symbols, int(ANSWER_ROWS / rows)))
 
 
 def _chunks(symbols: list[Symbol], size: int) -> Iterable[tuple[Symbol, ...]]:

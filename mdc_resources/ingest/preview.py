@@ -19,8 +19,8 @@ from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import now
 from mdc_resources.ingest.candidates import Candidate, candidates, in_order
-from mdc_resources.ingest.planner import ROWS_PER_SESSION, Holes, pages, plan, reachable
-from mdc_resources.ingest.scope import Scope, groups, holes, measure, series_basis
+from mdc_resources.ingest.planner import Holes, pages, plan, reachable, rows_per_session
+from mdc_resources.ingest.scope import Group, Scope, groups, holes, measure, series_basis
 from mdc_resources.ingest.wants import Want
 from mdc_resources.lake import Lake
 from mdc_resources.state import State
@@ -89,8 +89,8 @@ def preview(home: Home, want: Want) -> Preview:
 def _plan(home: Home, lake: Lake, state: State, scope: Scope) -> list[_Part]:
     return [
         part
-        for (_, asset_class), symbols in groups(home, state, scope).items()
-        for part in _plan_group(home, lake, scope, asset_class, symbols)
+        for group, symbols in groups(home, state, scope).items()
+        for part in _plan_group(home, lake, state, scope, group, symbols)
     ]
 
 
@@ -122,13 +122,20 @@ class _Part:
 
 
 def _plan_group(
-    home: Home, lake: Lake, scope: Scope, asset_class: str, symbols: list[Symbol]
+    home: Home, lake: Lake, state: State, scope: Scope, group: Group, symbols: list[Symbol]
 ) -> Iterable[_Part]:
     mine = set(symbols)
     keys = [key for key in scope.open if key.symbol in mine]
     if not keys:
         return
-    found, _ = candidates(home, scope.want.dataset, asset_class=asset_class, only=scope.want.provider)
+    found, _ = candidates(
+        home,
+        scope.want.dataset,
+        asset_class=group.asset_class,
+        venue=group.venue,
+        only=scope.want.provider,
+        state=state,
+    )
     several = len({c.offer.basis for c in found}) > 1
     basis = series_basis(lake, scope.want.dataset, symbols) if several else {}
     first = {symbol: in_order(found, basis.get(symbol, ""))[0] for symbol in symbols}
@@ -147,11 +154,12 @@ def _part(scope: Scope, candidate: Candidate, missing: Holes) -> _Part:
     requests = plan(candidate.provider.spec, dataset, Holes(missing.calendar, reached), asof=asof)
     sizes = [(len(r.symbols), len(missing.calendar.sessions(r.start, r.end))) for r in requests]
     sessions = sum(len(runs) for runs in reached.values())
+    each = rows_per_session(dataset, missing.calendar)
     return _Part(
         candidate,
         requests,
-        sum(pages(candidate.offer, dataset, symbols=n, sessions=m) for n, m in sizes),
-        sessions * ROWS_PER_SESSION[dataset],
+        sum(pages(candidate.offer, rows=n * m * each) for n, m in sizes),
+        sessions * each,
         sum(map(len, missing.missing.values())) - sessions,
     )
 

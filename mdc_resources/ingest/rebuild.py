@@ -1,7 +1,8 @@
 """The lake again, from the raw archive alone.
 
 Every commit left a record that names the bodies it used and each partition as it was left. They are
-decoded and judged by the same code and committed, in order, into a new lake beside the old one,
+decoded and judged by the same code and committed, in order, into a new lake beside the old one
+(trades and quotes page by page, however many there are),
 which then takes its place; the old one is kept. Equal decoder versions give equal fingerprints:
 any that differ are reported.
 """
@@ -31,11 +32,13 @@ from mdc_resources.ingest.asking import Answer
 from mdc_resources.ingest.assessing import assess, judge, only
 from mdc_resources.ingest.candidates import Candidate
 from mdc_resources.ingest.committing import parse_note_line
-from mdc_resources.lake import CommitBatch, Lake, fingerprints
+from mdc_resources.ingest.events import Stream, span_of
+from mdc_resources.ingest.spool import Spool, Spooled
+from mdc_resources.lake import CommitBatch, Lake, Span, fingerprints
 from mdc_resources.providers.registry import provider
 from mdc_resources.providers.spec import offers_under
 from mdc_resources.state import State
-from mdc_resources.transport.archive_reader import ArchivedCommit, ArchivedExchange, read_archive
+from mdc_resources.transport.archive_reader import ArchivedCommit, ArchivedExchange, read_again, read_archive
 
 STORED = frozenset({PartitionState.PRESENT, PartitionState.PARTIAL})
 
@@ -124,33 +127,51 @@ class _Replay:
         exchanges: dict[str, ArchivedExchange] = {}
         for entry in read_archive(self._home.raw_dir):
             if isinstance(entry, ArchivedExchange):
-                exchanges[entry.record_id] = entry
+                exchanges[entry.record_id] = _slim(entry)
                 continue
             self._commit(entry, exchanges)
             for record in cast("Sequence[str]", entry.note["records"]):
-                exchanges.pop(record, None)
+                # Pages of events may be cited again: a partial partition goes on where it stopped.
+                if record in exchanges and not exchanges[record].fetch.dataset.is_events:
+                    exchanges.pop(record)
             if on_commit is not None:
                 on_commit(self._report.commits)
 
     def _commit(self, commit: ArchivedCommit, exchanges: dict[str, ArchivedExchange]) -> None:
         cited = [exchanges[r] for r in cast("Sequence[str]", commit.note["records"]) if r in exchanges]
-        answers = list(self._answers(cited))
+        answers = list(self._answers(each for each in cited if not each.fetch.dataset.is_events))
         tables: dict[Dataset, pa.Table] = {}
         coverage: list[CoverageRow] = []
+        streamed: list[Spooled] = []
+        spans: list[Span] = []
         for name, lines in cast("dict[str, list[list[object]]]", commit.note["partitions"]).items():
             dataset = Dataset(name)
             rows = [parse_note_line(dataset, line) for line in lines]
+            if dataset.is_events:
+                found = [(row, self._streamed(row, cited) if row.state in STORED else None) for row in rows]
+                streamed += [spooled for _, spooled in found if spooled is not None]
+                coverage.extend(self._checked_stream(row, spooled) for row, spooled in found)
+                calendars = {each.fetch.symbols: each.fetch.calendar for each in cited}
+                spans += [
+                    span_of(get_calendar(calendars[row.symbol,], self._home.root), row)
+                    for row, spooled in found
+                    if spooled is not None
+                ]
+                continue
             table = self._table(dataset, {row.key: row for row in rows if row.state in STORED}, answers)
             if table.num_rows:
                 tables[dataset] = table
             coverage.extend(self._checked(dataset, rows, table))
         replaced = frozenset((row.dataset, row.key) for row in coverage) & self._stored
         # A refetch that found nothing new is confirmed by its line; the rows are there already.
-        self._lake.commit(CommitBatch(str(commit.note["run_id"]), 0, tables, coverage, replaced))
+        files = [spooled.file for spooled in streamed]
+        run_id = str(commit.note["run_id"])
+        self._lake.commit(CommitBatch(run_id, 0, tables, coverage, replaced, files=files, spans=spans))
         self._stored |= {(row.dataset, row.key) for row in coverage if row.row_count}
         self._report.commits += 1
         self._report.partitions += len(coverage)
         self._report.rows += sum(table.num_rows for table in tables.values())
+        self._report.rows += sum(file.rows for file in files)
 
     def _answers(self, cited: Iterable[ArchivedExchange]) -> Iterable[Answer]:
         by_request: dict[FetchRequest, list[ArchivedExchange]] = defaultdict(list)
@@ -159,18 +180,56 @@ class _Replay:
         for request, pages in by_request.items():
             yield self._decode(request, sorted(pages, key=lambda exchange: exchange.page))
 
-    def _decode(self, request: FetchRequest, exchanges: Sequence[ArchivedExchange]) -> Answer:
+    def _answer(self, request: FetchRequest) -> Answer:
         implementation = provider(request.provider)
         settings = self._home.settings.providers.get(request.provider, ProviderSettings())
         offer = offers_under(implementation.spec, settings)[request.dataset]
         candidate = Candidate(implementation, settings, offer, implementation.spec.rank)
-        calendar = get_calendar(request.calendar, self._home.root)
-        answer = Answer(request, candidate, calendar)
+        return Answer(request, candidate, get_calendar(request.calendar, self._home.root))
+
+    def _streamed(self, row: CoverageRow, cited: Iterable[ArchivedExchange]) -> Spooled | None:
+        """The one partition of ``row``, decoded page by page into a file; None where nothing is left."""
+        pages = sorted(
+            (
+                each
+                for each in cited
+                if each.fetch.dataset is row.dataset
+                and each.fetch.symbols == (row.symbol,)
+                and each.fetch.start == row.session
+            ),
+            key=lambda each: each.page,
+        )
+        prefix = "sandbox:" if self._lake.sandbox else ""
+        spool = Spool(self._home.state_dir / "spool" / "rebuild", row.dataset, row.key, row.source)
+        stream = Stream(spool)
+        for exchange in pages:
+            answer = self._answer(exchange.fetch)
+            dialect = answer.candidate.dialect(answer.calendar)
+            if prefix + dialect.source != row.source:
+                continue
+            try:
+                whole = read_again(exchange)
+                page = answer.candidate.provider.decode(exchange.fetch, dialect, whole.wire, whole.response)
+            except PayloadError:
+                break
+            stream.take(page)
+        return stream.finish().spooled
+
+    def _checked_stream(self, row: CoverageRow, spooled: Spooled | None) -> CoverageRow:
+        """The ledger line of one partition of events, with what was decoded now."""
+        if row.state not in STORED:
+            return row
+        fingerprint, count = (spooled.fingerprint, spooled.file.rows) if spooled else ("", 0)
+        if fingerprint != row.fingerprint:
+            self._report.differing.append(f"{row.dataset} {row.symbol} {row.session}")
+        return replace(row, fingerprint=fingerprint, row_count=count)
+
+    def _decode(self, request: FetchRequest, exchanges: Sequence[ArchivedExchange]) -> Answer:
+        answer = self._answer(request)
+        dialect = answer.candidate.dialect(answer.calendar)
         for exchange in exchanges:
             try:
-                page = implementation.decode(
-                    request, candidate.dialect(calendar), exchange.wire, exchange.response
-                )
+                page = answer.candidate.provider.decode(request, dialect, exchange.wire, exchange.response)
             except PayloadError as error:
                 answer.error = error
                 break
@@ -209,6 +268,13 @@ class _Replay:
             if prints.get(row.key) != row.fingerprint:
                 self._report.differing.append(f"{dataset} {row.symbol} {row.session}")
             yield replace(row, fingerprint=prints.get(row.key, ""), row_count=counts.get(row.key, 0))
+
+
+def _slim(exchange: ArchivedExchange) -> ArchivedExchange:
+    """``exchange`` as it is kept until its commit comes: without the body, for a page of events."""
+    if not exchange.fetch.dataset.is_events:
+        return exchange
+    return replace(exchange, response=replace(exchange.response, body=b""))
 
 
 def _rows_per_partition(table: pa.Table) -> dict[PartitionKey, int]:

@@ -26,6 +26,7 @@ from mdc_resources.domain.time import now
 from mdc_resources.ingest.board import Board
 from mdc_resources.ingest.candidates import Candidate, candidates, in_order
 from mdc_resources.ingest.committing import Committer
+from mdc_resources.ingest.events import EventAsker
 from mdc_resources.ingest.failover import Failover, Tally
 from mdc_resources.ingest.memory import Memory
 from mdc_resources.ingest.scope import Scope, groups, measure, series_basis
@@ -117,12 +118,17 @@ class Run:
         assert self.scope is not None
         symbols = {key.symbol for key in keys}
         orders: dict[Symbol, list[Candidate]] = {}
-        for (_, asset_class), members in groups(self.home, self.state, self.scope).items():
+        for group, members in groups(self.home, self.state, self.scope).items():
             mine = [symbol for symbol in members if symbol in symbols]
             if not mine:
                 continue
             found, _ = candidates(
-                self.home, self.want.dataset, asset_class=asset_class, only=self.want.provider
+                self.home,
+                self.want.dataset,
+                asset_class=group.asset_class,
+                venue=group.venue,
+                only=self.want.provider,
+                state=self.state,
             )
             several = len({c.offer.basis for c in found}) > 1
             basis = series_basis(self.lake, self.want.dataset, mine) if several else {}
@@ -198,7 +204,8 @@ class Run:
                 archive=archive,
                 secrets=self.home.secrets,
             ) as transport:
-                await self._fail_over(transport, settler, orders, claims[0].attempt)
+                events = self._event_asker(transport, prefix) if self.want.dataset.is_events else None
+                await self._fail_over(transport, settler, orders, claims[0].attempt, events)
             settler.give_up()
             committer.pending.incidents.extend(self._incidents())
             before = _lines(prior, self.want.dataset)
@@ -207,6 +214,8 @@ class Run:
             settled = {row.key for row in self.board.resolved.values() if row.state.is_settled}
             came_along = {dataset: along[dataset] - carried[dataset] for dataset in along}
             self.memory.forget({**came_along, self.want.dataset: settled})
+            if self.want.dataset.is_events:
+                self.state.forget_pages(self.want.dataset, settled)
         finally:
             renewal.cancel()
             self.rows += committer.rows
@@ -220,6 +229,7 @@ class Run:
         settler: Settler,
         orders: Mapping[Symbol, Sequence[Candidate]],
         attempt: int,
+        events: EventAsker | None,
     ) -> None:
         assert self.scope is not None
         for members in groups(self.home, self.state, self.scope).values():
@@ -240,11 +250,25 @@ class Run:
                 synthetic_allowed=self.lake.sandbox,
                 rests=self.memory.rests,
                 waits=self.memory.waits,
+                events=events,
             )
             try:
                 await work.run()
             except* Exception as several:
                 raise several.exceptions[0] from None
+
+    def _event_asker(self, transport: HttpTransport, prefix: str) -> EventAsker:
+        asker = EventAsker(
+            transport,
+            self.state,
+            raw_dir=self.home.raw_dir,
+            spool_dir=self.home.state_dir / "spool",
+            run_id=self.run_id,
+            prefix=prefix,
+            fresh=self.want.refetch,
+        )
+        asker.prepare(self._now())
+        return asker
 
     async def _keep(self, claims: Sequence[Claim]) -> None:
         """Renew the claims for as long as the run works."""

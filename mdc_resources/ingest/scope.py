@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mdc_resources.calendars import Calendar
 from mdc_resources.config import Home
@@ -15,7 +16,7 @@ from mdc_resources.coverage.universes import universes_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
-from mdc_resources.domain.symbols import Symbol
+from mdc_resources.domain.symbols import Symbol, venue_of
 from mdc_resources.ingest.planner import Holes
 from mdc_resources.ingest.wants import Want
 from mdc_resources.lake import Lake
@@ -65,13 +66,22 @@ def measure(home: Home, lake: Lake, state: State, want: Want, *, at: dt.datetime
     return Scope(want, at, expected, due, ledger(lake, want.dataset, want.symbols, want.start, want.end))
 
 
-def groups(home: Home, state: State, scope: Scope) -> dict[tuple[str, str], list[Symbol]]:
-    """Symbols of the scope by (calendar, asset class): each group is planned on its own."""
-    found: dict[tuple[str, str], list[Symbol]] = defaultdict(list)
+class Group(NamedTuple):
+    """What symbols that the same providers can be asked for have in common."""
+
+    calendar: str
+    asset_class: str
+    venue: str
+
+
+def groups(home: Home, state: State, scope: Scope) -> dict[Group, list[Symbol]]:
+    """Symbols of the scope by calendar, asset class and venue: each group is planned on its own."""
+    found: dict[Group, list[Symbol]] = defaultdict(list)
     for symbol, name in universes_of(home, state, list(scope.expected)).items():
         universe = home.settings.universes.get(name)
         asset_class = universe.asset_class if universe else "equity"
-        found[scope.expected[symbol].calendar.name, asset_class].append(symbol)
+        group = Group(scope.expected[symbol].calendar.name, asset_class, venue_of(symbol))
+        found[group].append(symbol)
     return found
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
 
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
@@ -20,9 +22,11 @@ from mdc_resources.ingest.asking import Answer
 from mdc_resources.ingest.assessing import BadRow, Judged, Verdict, assess, judge, only
 from mdc_resources.ingest.board import Board
 from mdc_resources.ingest.committing import Committer
+from mdc_resources.ingest.events import Finished, runs_still, span_of
 from mdc_resources.ingest.wants import Prior
 from mdc_resources.lake import Observation, QuarantineRow, fingerprints
 
+MAX_BAD_ROWS = 100  # of one streamed partition that are kept in quarantine
 # Answers that arrive together are judged together; far below any network's latency.
 _LINGER_SECONDS = 0.02
 
@@ -51,8 +55,7 @@ class Settler:
                 await asyncio.sleep(_LINGER_SECONDS)
                 answers, self._waiting = self._waiting, []
                 self._settle(answers)
-            if self.committer.is_full:
-                await self.committer.flush()
+            await self.flush_if_full()
 
     def _settle(self, answers: Sequence[Answer]) -> None:
         for answer, judged in zip(answers, judge(self.dataset, answers, prefix=self.prefix), strict=True):
@@ -76,6 +79,11 @@ class Settler:
             for answer, judged in zip(along, judge(dataset, along, prefix=self.prefix), strict=True):
                 self._along(answer, dataset, judged, claimed)
 
+    async def flush_if_full(self) -> None:
+        """Commit a full batch."""
+        if self.committer.is_full:
+            await self.committer.flush()
+
     async def flush(self) -> None:
         """Commit what waits."""
         await self.committer.flush()
@@ -94,6 +102,14 @@ class Settler:
                     rows=table.num_rows,
                 )
                 self.board.resolve(self.committer.store(self.dataset, table, [line], answer.record_ids))
+        for key, (answer, found) in self.board.cut.items():
+            if key in self.board.open and self._improves(key, found.rows):
+                lines = self._store_stream(
+                    answer, found, PartitionState.PARTIAL, reason="the answer was cut short"
+                )
+                self.board.resolve(lines)
+            else:
+                found.discard()
         refused = [
             key for key in self.board.bad if key in self.board.open and not self._stored(self.dataset, key)
         ]
@@ -107,6 +123,45 @@ class Settler:
             )
         self.committer.explain(lines)
         self.board.resolve(lines)
+
+    def settle_stream(self, answer: Answer, found: Finished, attempts: Iterable[Attempt]) -> None:
+        """Judge one partition of events that was streamed; queue what it settles."""
+        sent = list(attempts)
+        self.committer.pending.attempts.extend(sent)
+        self.board.attempts.extend(sent)
+        key = found.key
+        verdict = Verdict(self.dataset, pa.table({}), bad=list(found.bad[:MAX_BAD_ROWS]))
+        self._quarantine(answer, verdict)
+        if key not in self.board.open or found.bad:
+            found.discard()
+        elif answer.error is not None or found.incomplete or runs_still(answer):
+            if found.rows:
+                self.board.tell({key}, answer.candidate.name, "its answer was cut short")
+                self._keep_longest(answer, found)
+        elif found.spooled is not None:
+            self.board.resolve(self._store_stream(answer, found, PartitionState.PRESENT))
+        else:
+            verdict.empty, verdict.proven = {key}, answer.candidate.offer.empty_is_proof
+            self.board.resolve(self._empty(answer, verdict))
+
+    def _keep_longest(self, answer: Answer, found: Finished) -> None:
+        best = self.board.cut.get(found.key)
+        if best is not None and best[1].rows >= found.rows:
+            found.discard()
+            return
+        if best is not None:
+            best[1].discard()
+        self.board.cut[found.key] = (answer, found)
+
+    def _store_stream(
+        self, answer: Answer, found: Finished, state: PartitionState, reason: str = ""
+    ) -> list[CoverageRow]:
+        """Queue the file of ``found`` with its ledger line and its span of time."""
+        assert found.spooled is not None
+        line = self._line(answer, self.dataset, found.key, state, reason=reason, rows=found.rows)
+        line = replace(line, fingerprint=found.spooled.fingerprint)
+        span = span_of(answer.calendar, line)
+        return self.committer.store_file(found.spooled.file, line, span, answer.record_ids)
 
     def _asked(self, answer: Answer) -> Iterable[PartitionKey]:
         sessions = answer.calendar.sessions(answer.request.start, answer.request.end)

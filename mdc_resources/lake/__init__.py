@@ -4,7 +4,7 @@ Promises: a commit is all or nothing and durable when it returns; a reader sees 
 Refuses a directory without its marker, synthetic rows in a real lake, rows without coverage.
 """
 
-from mdc_resources.lake.fingerprint import fingerprints
+from mdc_resources.lake.fingerprint import Accumulator, fingerprints
 from mdc_resources.lake.lake import Lake
 from mdc_resources.lake.model import (
     CommitBatch,
@@ -15,12 +15,16 @@ from mdc_resources.lake.model import (
     Incident,
     LakeStatus,
     Observation,
+    PreparedFile,
     QuarantineRow,
+    Score,
     Snapshot,
+    Span,
     TableStatus,
 )
 
 __all__ = [
+    "Accumulator",
     "CommitBatch",
     "CommitReceipt",
     "CompactReceipt",
@@ -30,8 +34,11 @@ __all__ = [
     "Lake",
     "LakeStatus",
     "Observation",
+    "PreparedFile",
     "QuarantineRow",
+    "Score",
     "Snapshot",
+    "Span",
     "TableStatus",
     "fingerprints",
 ]

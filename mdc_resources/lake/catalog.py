@@ -21,7 +21,7 @@ from mdc_resources.domain.errors import LakeError, MdcError, StorageFailed
 from mdc_resources.lake.extensions import open_duckdb, quote
 from mdc_resources.lake.location import Location
 from mdc_resources.lake.model import Snapshot
-from mdc_resources.lake.tables import IDENTITY, SCHEMA_VERSION, TABLES
+from mdc_resources.lake.tables import IDENTITY, SCHEMA_VERSION, TABLES, TableSpec
 
 if TYPE_CHECKING:
     import duckdb
@@ -123,9 +123,28 @@ class Catalog:
 
     def migrate(self, lake_id: str) -> None:
         """Create what is missing of a new lake's tables, then write its identity: the last step."""
+        self._make(TABLES)
+        facts = f"VALUES ('lake_id', {quote(lake_id)}), ('schema_version', '{SCHEMA_VERSION}')"
+        with self.transaction(author="mdc", message="name the lake"), self.calls("naming the lake"):
+            self.connection.execute(f"INSERT INTO {ALIAS}.{IDENTITY.name} {facts}")
+
+    def upgrade(self) -> None:
+        """Bring an older lake to this program's version; the caller holds the commit lock.
+
+        So far versions differ by tables of their own. An upgrade that was interrupted is repeated.
+        """
+        known = self.table_names()
+        self._make([table for table in TABLES if table.name not in known])
+        with self.transaction(author="mdc", message="upgrade the lake"), self.calls("upgrading the lake"):
+            self.connection.execute(
+                f"INSERT INTO {ALIAS}.{IDENTITY.name} VALUES ('schema_version', '{SCHEMA_VERSION}')"
+            )
+
+    def _make(self, tables: Sequence[TableSpec]) -> None:
+        """Create ``tables`` where they do not exist, with their order and options."""
         run = self.connection.execute
         with self.transaction(author="mdc", message="create the tables"), self.calls("creating the tables"):
-            for table in TABLES:
+            for table in tables:
                 run(table.ddl.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {ALIAS}.", 1))
                 if table.sort:
                     order = ", ".join(f"{name} ASC" for name in table.sort)
@@ -136,21 +155,25 @@ class Catalog:
             self.calls("setting the tables' options"),
         ):
             run(f"CALL {ALIAS}.set_option('parquet_compression', 'zstd')")
-            for table in TABLES:
+            for table in tables:
                 limit = _INLINE_ALWAYS if table.sort else 0
                 option = f"'data_inlining_row_limit', {limit}, table_name => '{table.name}'"
                 run(f"CALL {ALIAS}.set_option({option})")
-        facts = f"VALUES ('lake_id', {quote(lake_id)}), ('schema_version', '{SCHEMA_VERSION}')"
-        with self.transaction(author="mdc", message="name the lake"), self.calls("naming the lake"):
-            run(f"INSERT INTO {ALIAS}.{IDENTITY.name} {facts}")
 
     def identity(self) -> dict[str, str]:
         """``lake_id`` and ``schema_version`` as the catalog has them; empty for an unfinished lake."""
         with self.calls("reading the lake's identity"):
-            tables = self._rows("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [ALIAS])
-            if (IDENTITY.name,) not in tables:
+            if IDENTITY.name not in self.table_names():
                 return {}
-            return dict(self._rows(f"SELECT name, value FROM {ALIAS}.{IDENTITY.name}"))
+            # An upgrade appends the new version; the newest counts.
+            newest = "ORDER BY CASE WHEN name = 'schema_version' THEN value::INTEGER END"
+            return dict(self._rows(f"SELECT name, value FROM {ALIAS}.{IDENTITY.name} {newest}"))
+
+    def table_names(self) -> set[str]:
+        """Names of the tables the catalog has: an older lake lacks some."""
+        with self.calls("listing the tables"):
+            rows = self._rows("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [ALIAS])
+        return {name for (name,) in rows}
 
     def current_snapshot(self) -> int:
         """Id of the newest snapshot this transaction sees."""
@@ -215,7 +238,9 @@ class Catalog:
             return int(self._rows(f"DELETE FROM {ALIAS}.{table} WHERE filename IN ({names})")[0][0])
 
     def files(self, table: str) -> list[tuple[str, int]]:
-        """(absolute path, bytes) of the files of ``table`` now."""
+        """(absolute path, bytes) of the files of ``table`` now; none where an older lake lacks the table."""
+        if table not in self.table_names():
+            return []
         with self.calls(f"listing the files of {table}"):
             return self._rows(
                 f"SELECT data_file, data_file_size_bytes FROM ducklake_list_files('{ALIAS}', '{table}')"
@@ -285,8 +310,14 @@ class Catalog:
 
     def row_counts(self) -> dict[str, int]:
         """Rows of every table now."""
+        known = self.table_names()
         with self.calls("counting rows"):
-            return {t.name: int(self._rows(f"SELECT count(*) FROM {ALIAS}.{t.name}")[0][0]) for t in TABLES}
+            return {
+                t.name: int(self._rows(f"SELECT count(*) FROM {ALIAS}.{t.name}")[0][0])
+                if t.name in known
+                else 0
+                for t in TABLES
+            }
 
     def snapshots(self) -> list[Snapshot]:
         """All readable snapshots, oldest first."""

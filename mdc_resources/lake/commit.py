@@ -26,7 +26,7 @@ from mdc_resources.lake.crashpoints import crashpoint
 from mdc_resources.lake.ledgers import Stamp, ledger_rows
 from mdc_resources.lake.locks import CommitLock
 from mdc_resources.lake.model import CommitBatch, CommitReceipt
-from mdc_resources.lake.parquet import DataFile, write_data_file, write_ledger_file
+from mdc_resources.lake.parquet import DataFile, adopt, write_data_file, write_ledger_file
 
 SANDBOX_PREFIX = "sandbox:"
 # An inlined row costs about 0.1 ms, a file about 30 ms whatever its size.
@@ -52,6 +52,7 @@ def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: b
     files = {
         d: write_data_file(catalog.location.data_dir, d, t) for d, t in fresh.items() if d not in replaced
     }
+    adopted = [(file.dataset, adopt(catalog.location.data_dir, file)) for file in batch.files]
     with lock.hold():
         crashpoint("commit.locked")
         with catalog.transaction(author=batch.run_id, message=_message(batch), extra=_extra(batch)) as seq:
@@ -64,12 +65,14 @@ def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: b
             crashpoint("commit.appended")
             for dataset, file in files.items():
                 catalog.add_file(dataset.value, file.path)
+            for dataset, file in adopted:
+                catalog.add_file(dataset.value, file.path)
             crashpoint("commit.added")
             batch.before_commit()
             crashpoint("commit.checked")
         crashpoint("commit.done")
-    rows_committed = sum(t.num_rows for t in fresh.values())
-    return CommitReceipt(seq, rows_committed, len(files), time.perf_counter() - started)
+    rows_committed = sum(t.num_rows for t in fresh.values()) + sum(file.rows for file in batch.files)
+    return CommitReceipt(seq, rows_committed, len(files) + len(adopted), time.perf_counter() - started)
 
 
 def append(catalog: Catalog, ledger: str, rows: pa.Table) -> None:
@@ -125,6 +128,13 @@ def _check(batch: CommitBatch, *, sandbox: bool) -> None:
         for source in pc.unique(table.column("source")).to_pylist():
             _check_source(source, sandbox=sandbox)
         _check_counts(dataset, table, explained)
+    for file in batch.files:
+        _check_source(file.source, sandbox=sandbox)
+        if file.key in _keys(batch.tables.get(file.dataset)):
+            raise DataError(
+                f"{file.dataset} {file.key.symbol} {file.key.session} is in a table and in a file"
+            )
+        _check_count(file.dataset, file.key, file.rows, explained)
 
 
 def _check_counts(dataset: Dataset, table: pa.Table, explained: Counts) -> None:
@@ -134,13 +144,25 @@ def _check_counts(dataset: Dataset, table: pa.Table, explained: Counts) -> None:
     )
     columns = (grouped.column(name).to_pylist() for name in ("symbol", "session", "count_all"))
     for symbol, session, count in zip(*columns, strict=True):
-        said = explained.get((dataset, PartitionKey(symbol, session)))
-        if said != count:
-            claim = "nothing" if said is None else said
-            raise DataError(
-                f"{dataset} {symbol} {session} has {count} rows, its coverage says {claim}",
-                hint="A batch holds all rows of a partition or none",
-            )
+        _check_count(dataset, PartitionKey(symbol, session), count, explained)
+
+
+def _check_count(dataset: Dataset, key: PartitionKey, count: int, explained: Counts) -> None:
+    said = explained.get((dataset, key))
+    if said != count:
+        claim = "nothing" if said is None else said
+        raise DataError(
+            f"{dataset} {key.symbol} {key.session} has {count} rows, its coverage says {claim}",
+            hint="A batch holds all rows of a partition or none",
+        )
+
+
+def _keys(table: pa.Table | None) -> set[PartitionKey]:
+    if table is None:
+        return set()
+    pairs = table.select(["symbol", "session"]).group_by(["symbol", "session"]).aggregate([])
+    columns = (pairs.column(name).to_pylist() for name in ("symbol", "session"))
+    return {PartitionKey(symbol, session) for symbol, session in zip(*columns, strict=True)}
 
 
 def _check_source(source: str, *, sandbox: bool) -> None:
@@ -158,7 +180,7 @@ def _check_source(source: str, *, sandbox: bool) -> None:
 
 
 def _message(batch: CommitBatch) -> str:
-    rows = sum(table.num_rows for table in batch.tables.values())
+    rows = sum(table.num_rows for table in batch.tables.values()) + sum(file.rows for file in batch.files)
     return f"{rows} rows, {len(batch.coverage)} partitions"
 
 

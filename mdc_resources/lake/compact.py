@@ -21,6 +21,7 @@ from mdc_resources.schema.arrow import SCHEMAS
 
 SMALL_ROWS = ROW_GROUP_ROWS
 MERGED_ROWS_MAX = 4_000_000
+EVENT_ROWS_MAX = 500_000
 MIN_FILES = 8
 
 
@@ -48,17 +49,19 @@ def _groups(catalog: Catalog, min_files: int) -> list[Group]:
             if rows_of[path] < SMALL_ROWS:
                 months[Path(path).parent.name].append((path, rows_of[path]))
         for month, files in sorted(months.items()):
-            for part in _parts(sorted(files)):
+            # Events stay in files that can be rewritten in little memory when one partition is replaced.
+            most = EVENT_ROWS_MAX if dataset.is_events else MERGED_ROWS_MAX
+            for part in _parts(sorted(files), most):
                 if len(part) >= min_files:
                     groups.append(Group(dataset, month, tuple(p for p, _ in part), sum(n for _, n in part)))
     return groups
 
 
-def _parts(files: list[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
-    """``files`` cut so that no part has more rows than fit one merge."""
+def _parts(files: list[tuple[str, int]], most: int) -> Iterator[list[tuple[str, int]]]:
+    """``files`` cut so that no part has more than ``most`` rows."""
     part: list[tuple[str, int]] = []
     for path, rows in files:
-        if part and sum(n for _, n in part) + rows > MERGED_ROWS_MAX:
+        if part and sum(n for _, n in part) + rows > most:
             yield part
             part = []
         part.append((path, rows))

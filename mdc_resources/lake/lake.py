@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
-from mdc_resources.domain.errors import LakeError, LakeMarkerMissing, UsageError
+from mdc_resources.domain.errors import LakeBusy, LakeError, LakeMarkerMissing, StorageFailed, UsageError
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import to_utc
 from mdc_resources.lake import commit as protocol
@@ -62,6 +63,7 @@ class Lake:
         self._thread = threading.RLock()
         self._lock: CommitLock = _commit_lock(location, marker)
         self._flusher = Flusher(self._catalog)
+        self._outdated = False
 
     @classmethod
     def create(cls, lake_dir: Path, *, catalog_url: str = "", sandbox: bool = False) -> Lake:
@@ -108,6 +110,8 @@ class Lake:
         try:
             lake._restore_after_crash()
             lake._check_identity()
+            if lake._outdated:
+                lake._try_upgrade()
         except BaseException:
             lake.close()
             raise
@@ -131,6 +135,8 @@ class Lake:
     def commit(self, batch: CommitBatch) -> CommitReceipt:
         """Make ``batch`` visible at once and durably; see :func:`mdc_resources.lake.commit.commit`."""
         with self._thread:
+            if self._outdated:
+                self._upgrade()
             receipt = protocol.commit(self._catalog, self._lock, batch, sandbox=self.sandbox)
             if self._flusher.due(
                 len(batch.coverage), len(batch.attempts), len(batch.observations), len(batch.quarantine)
@@ -221,15 +227,18 @@ class Lake:
         with self._thread:
             return listing_facts(self._catalog, symbols, since=since)
 
-    def connect(self, *, as_of: int | dt.datetime | None = None) -> duckdb.DuckDBPyConnection:
+    def connect(
+        self, *, as_of: int | dt.datetime | None = None, known_at: dt.datetime | None = None
+    ) -> duckdb.DuckDBPyConnection:
         """A read-only in-memory DuckDB with the lake attached and its views in place.
 
         ``as_of`` is a snapshot id or an instant of the lake's own time; UsageError if the lake is no
-        longer (or not yet) readable at it.
+        longer (or not yet) readable at it. ``known_at`` selects the corporate actions that adjusted
+        views apply; see :func:`mdc_resources.lake.views.create_views`.
         """
         snapshot = None if as_of is None else self.snapshot_at(as_of)
         connection = attach(self._location, read_only=True, snapshot=snapshot)
-        create_views(connection)
+        create_views(connection, known_at=known_at)
         return connection
 
     def snapshots(self) -> list[Snapshot]:
@@ -322,6 +331,19 @@ class Lake:
                 f"the lake has schema version {found['schema_version']}, this program knows {SCHEMA_VERSION}",
                 hint="Upgrade mdc; nothing was changed",
             )
+        self._outdated = int(found["schema_version"]) < SCHEMA_VERSION
+
+    def _upgrade(self) -> None:
+        """Bring the lake to this program's version; whoever else did it meanwhile has done it."""
+        with self._lock.hold():
+            if int(self._catalog.identity()["schema_version"]) < SCHEMA_VERSION:
+                self._catalog.upgrade()
+        self._outdated = False
+
+    def _try_upgrade(self) -> None:
+        """Upgrade where that can be done now; what cannot be written can still be read."""
+        with suppress(LakeError, LakeBusy, StorageFailed):
+            self._upgrade()
 
 
 def _commit_lock(location: Location, marker: Marker) -> CommitLock:

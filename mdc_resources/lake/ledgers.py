@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mdc_resources.domain.coverage import CoverageRow
 from mdc_resources.domain.requests import Attempt
-from mdc_resources.lake.model import CommitBatch, Incident, Observation, QuarantineRow
+from mdc_resources.lake.model import CommitBatch, Incident, Observation, QuarantineRow, Score, Span
 from mdc_resources.lake.tables import BY_NAME
 
 
@@ -31,6 +31,8 @@ def ledger_rows(batch: CommitBatch, stamp: Stamp) -> Iterator[tuple[str, pa.Tabl
         ("observations", batch.observations, (_observation(row) for row in batch.observations)),
         ("quarantine", batch.quarantine, (_quarantine(row, batch.attempt) for row in batch.quarantine)),
         ("incidents", batch.incidents, (_incident(row) for row in batch.incidents)),
+        ("spans", batch.spans, (_span(row) for row in batch.spans)),
+        ("quality", batch.scores, (_score(row) for row in batch.scores)),
     )
     for name, given, rows in groups:
         if given:
@@ -79,6 +81,17 @@ def _quarantine(row: QuarantineRow, attempt: int) -> tuple[object, ...]:
         row.fetch_id,
         attempt,
     )
+
+
+def _span(row: Span) -> tuple[object, ...]:
+    return (
+        row.dataset.value, row.key.symbol, row.key.session, row.start_ns, row.end_ns, row.source, row.state,
+        row.reason,
+    )  # fmt: skip
+
+
+def _score(row: Score) -> tuple[object, ...]:
+    return (row.dataset.value, row.symbol, row.session, row.metric, row.value, row.detail)
 
 
 def _incident(row: Incident) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 A :class:`CommitBatch` is everything one commit makes visible at once: rows, the coverage that
 explains them, the requests that were sent for them. A batch holds either all of a partition's rows
-or none of them.
+or none of them. Rows that are too many to be held come as finished files (:class:`PreparedFile`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -71,6 +72,45 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedFile:
+    """All ``rows`` of one partition, written and closed at ``path``, which the commit takes away.
+
+    Sorted by the dataset's row key, every row of ``source``: whoever wrote it has seen to that.
+    """
+
+    path: Path
+    dataset: Dataset
+    key: PartitionKey
+    rows: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one event partition, ``start_ns`` inclusive, ``end_ns`` exclusive, and its source."""
+
+    dataset: Dataset
+    key: PartitionKey
+    start_ns: int
+    end_ns: int
+    source: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A finding about one partition, for the ``quality`` ledger; ``value`` is a statistic, not a price."""
+
+    dataset: Dataset
+    symbol: Symbol
+    session: dt.date
+    metric: str
+    value: float | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class CommitBatch:
     """One atomic change.
 
@@ -89,6 +129,9 @@ class CommitBatch:
     observations: Sequence[Observation] = ()
     quarantine: Sequence[QuarantineRow] = ()
     incidents: Sequence[Incident] = ()
+    files: Sequence[PreparedFile] = ()
+    spans: Sequence[Span] = ()
+    scores: Sequence[Score] = ()
     before_commit: Callable[[], None] = field(default=_allow, repr=False)
 
 

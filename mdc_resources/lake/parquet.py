@@ -1,15 +1,21 @@
 """The lake's Parquet files: written by us, so that they are on disk before the catalog names them.
 
 zstd; time, prices and sequences as DELTA_BINARY_PACKED integers (decimals of up to 18 digits are
-stored as integers), statistics as byte streams, dictionaries on the rest; rows sorted by the
-dataset's row key. A file is new or it is not there: temp, fsync, rename, fsync of the directory.
+stored as integers), statistics as byte streams, identities as DELTA_BYTE_ARRAY, dictionaries on the
+rest; rows sorted by the dataset's row key. A file is new or it is not there: temp, fsync, rename,
+fsync of the directory. A partition of events is written row group by row group into a spool of the
+caller's and becomes a data file when it is committed (:func:`adopt`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +25,12 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import DataError
 from mdc_resources.lake.crashpoints import crashpoint
 from mdc_resources.lake.durable import make_dirs, publish, storage
+from mdc_resources.lake.model import PreparedFile
 from mdc_resources.schema.arrow import ROW_KEYS, schema_of
 
 ROW_GROUP_ROWS = 131_072
 COMPRESSION_LEVEL = 3
+_IDENTITIES = frozenset({"trade_id"})  # nearly all different: a dictionary of them is wasted
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +63,12 @@ def _write(folder: Path, table: pa.Table) -> DataFile:
     make_dirs(folder)
     final = folder / f"{uuid.uuid4()}.parquet"
     temp = final.with_name(final.name + ".tmp")
-    delta, split, dictionary = _encodings(table.schema)
     with storage("write", temp):
         try:
             with temp.open("xb") as sink:
                 crashpoint("file.created")
-                pq.write_table(
-                    table,
-                    sink,
-                    compression="zstd",
-                    compression_level=COMPRESSION_LEVEL,
-                    column_encoding={**delta, **split},
-                    use_dictionary=dictionary,
-                    store_decimal_as_integer=True,
-                    row_group_size=ROW_GROUP_ROWS,
-                    write_page_checksum=True,
-                )
+                with _writer(sink, table.schema) as writer:
+                    writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         except BaseException:
             temp.unlink(missing_ok=True)
             raise
@@ -78,6 +76,73 @@ def _write(folder: Path, table: pa.Table) -> DataFile:
     size = temp.stat().st_size
     publish(temp, final)
     return DataFile(final, table.num_rows, size)
+
+
+class EventWriter:
+    """One partition of events on its way to ``path``: one row group per :meth:`write`.
+
+    The caller gives rows in the order of the dataset's row key and at most ``ROW_GROUP_ROWS`` at a time.
+    Nothing is durable before :func:`adopt`.
+    """
+
+    def __init__(self, path: Path, dataset: Dataset) -> None:
+        self.path = path
+        self._schema = schema_of(dataset)
+        with storage("write", path):
+            self._sink = path.open("xb")
+            self._writer = _writer(self._sink, self._schema)
+
+    def write(self, table: pa.Table) -> None:
+        """Append ``table`` (canonical schema) as one row group; raises StorageFailed."""
+        with storage("write", self.path):
+            self._writer.write_table(table.cast(self._schema), row_group_size=ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        """Finish the file; raises StorageFailed."""
+        with storage("write", self.path):
+            self._writer.close()
+            self._sink.close()
+
+    def abandon(self) -> None:
+        """Close and remove the file, whatever state it is in."""
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+        self._sink.close()
+        self.path.unlink(missing_ok=True)
+
+
+def adopt(data_dir: Path, prepared: PreparedFile) -> DataFile:
+    """Make a finished spool a durable data file: moved where it can be, copied from another disk."""
+    folder = data_dir / "main" / prepared.dataset.value / f"{prepared.key.session:%Y-%m}"
+    make_dirs(folder)
+    final = folder / f"{uuid.uuid4()}.parquet"
+    temp = final.with_name(final.name + ".tmp")
+    with storage("move", prepared.path):
+        try:
+            prepared.path.rename(temp)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(prepared.path, temp)
+    crashpoint("file.written")
+    size = temp.stat().st_size
+    publish(temp, final)
+    prepared.path.unlink(missing_ok=True)  # where it was copied
+    return DataFile(final, prepared.rows, size)
+
+
+def _writer(sink: IO[bytes], schema: pa.Schema) -> pq.ParquetWriter:
+    encodings, dictionary = _encodings(schema)
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        compression="zstd",
+        compression_level=COMPRESSION_LEVEL,
+        column_encoding=encodings,
+        use_dictionary=dictionary,
+        store_decimal_as_integer=True,
+        write_page_checksum=True,
+    )
 
 
 def _canonical(dataset: Dataset, table: pa.Table) -> pa.Table:
@@ -110,11 +175,12 @@ def _difference(got: pa.Schema, wanted: pa.Schema) -> str:
     return f"unexpected {', '.join(extra)}" if extra else "the columns are in another order"
 
 
-def _encodings(schema: pa.Schema) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    delta = {f.name: "DELTA_BINARY_PACKED" for f in schema if _is_delta(f.type)}
-    split = {f.name: "BYTE_STREAM_SPLIT" for f in schema if pa.types.is_floating(f.type)}
-    rest = [f.name for f in schema if f.name not in delta and f.name not in split]
-    return delta, split, rest
+def _encodings(schema: pa.Schema) -> tuple[dict[str, str], list[str]]:
+    """Encoding by column, and the columns that have a dictionary instead."""
+    found = {f.name: "DELTA_BINARY_PACKED" for f in schema if _is_delta(f.type)}
+    found |= {f.name: "BYTE_STREAM_SPLIT" for f in schema if pa.types.is_floating(f.type)}
+    found |= {f.name: "DELTA_BYTE_ARRAY" for f in schema if f.name in _IDENTITIES}
+    return found, [f.name for f in schema if f.name not in found]
 
 
 def _is_delta(kind: pa.DataType) -> bool:

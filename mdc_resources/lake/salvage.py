@@ -26,6 +26,7 @@ from mdc_resources.lake.durable import sync_dir
 from mdc_resources.lake.ledgers import Stamp, ledger_rows
 from mdc_resources.lake.locks import CommitLock
 from mdc_resources.lake.model import CommitBatch, Damage, Finding
+from mdc_resources.lake.parquet import ROW_GROUP_ROWS
 from mdc_resources.lake.verify import ROW_KINDS, stored_partitions
 from mdc_resources.schema.arrow import SCHEMAS
 
@@ -120,10 +121,11 @@ def _held(names: Sequence[str]) -> set[PartitionKey]:
     """Every partition with rows in the files ``names``."""
     held: set[PartitionKey] = set()
     for name in names:
-        keys = pq.read_table(name, columns=["symbol", "session"], partitioning=None)
-        distinct = keys.group_by(["symbol", "session"]).aggregate([])
-        columns = (distinct.column(at).to_pylist() for at in ("symbol", "session"))
-        held.update(PartitionKey(symbol, session) for symbol, session in zip(*columns, strict=True))
+        with pq.ParquetFile(name) as file:
+            for batch in file.iter_batches(ROW_GROUP_ROWS, columns=["symbol", "session"]):
+                distinct = pa.Table.from_batches([batch]).group_by(["symbol", "session"]).aggregate([])
+                columns = (distinct.column(at).to_pylist() for at in ("symbol", "session"))
+                held.update(PartitionKey(symbol, session) for symbol, session in zip(*columns, strict=True))
     return held
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from mdc_resources.schema.arrow import SCHEMAS
 
-SCHEMA_VERSION = 1
+# 2 added `trades` and `quotes`: tables of their own, made when an older lake is opened.
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import LakeError
 from mdc_resources.lake.catalog import Catalog
-from mdc_resources.lake.fingerprint import fingerprints
+from mdc_resources.lake.fingerprint import Accumulator, by_partition, fingerprints
 from mdc_resources.lake.marker import read_marker
 from mdc_resources.lake.model import Finding
+from mdc_resources.lake.parquet import ROW_GROUP_ROWS
 from mdc_resources.lake.views import NEWEST_COVERAGE
 from mdc_resources.schema.arrow import SCHEMAS
 
@@ -98,14 +99,25 @@ def _contents(catalog: Catalog, *, skip: set[str]) -> Iterator[Finding]:
             if name in skip:
                 unread = True
                 continue
-            for key, fingerprint in fingerprints(
-                dataset, pq.read_table(name, partitioning=None).cast(SCHEMAS[dataset])
-            ).items():
+            for key, fingerprint in _fingerprints(dataset, name).items():
                 yield from _compare(dataset, key, fingerprint, expected, seen)
         if not unread:
             for key in expected.keys() - seen:
                 rows = expected[key][0]
                 yield _partition(dataset, key, "lost", f"the ledger says {rows} rows, no file holds any")
+
+
+def _fingerprints(dataset: Dataset, name: str) -> dict[PartitionKey, str]:
+    """Of each partition in one file; events are read row group by row group."""
+    if not dataset.is_events:
+        return fingerprints(dataset, pq.read_table(name, partitioning=None).cast(SCHEMAS[dataset]))
+    found: dict[PartitionKey, Accumulator] = {}
+    with pq.ParquetFile(name, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(ROW_GROUP_ROWS):
+            table = pa.Table.from_batches([batch]).cast(SCHEMAS[dataset])
+            for key, rows in by_partition(table):
+                found.setdefault(key, Accumulator(dataset)).add(rows)
+    return {key: sums.fingerprint for key, sums in found.items()}
 
 
 def _compare(

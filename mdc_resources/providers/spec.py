@@ -22,6 +22,7 @@ from mdc_resources.domain.errors import ConfigError, ProviderError
 from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpResponse
 from mdc_resources.domain.symbols import Symbol
 
+ANY_VENUE = "*"
 DERIVED_BARS = frozenset({"open", "high", "low", "close", "volume"})
 
 
@@ -45,6 +46,7 @@ class Offer:
     page_rows: int | None = None
     history_days: int | None = None
     history_start: dt.date | None = None
+    history_end: dt.date | None = None  # inclusive; set where a database is no longer continued
     empty_is_proof: bool = False
     carries_prices: bool = True  # false where ``settings.basis`` has no bearing (facts, not bars)
 
@@ -53,8 +55,10 @@ class Offer:
 class ProviderSpec:
     """The declared facts of a provider; the planner and the docs read nothing else.
 
-    ``feeds`` maps each feed that ``settings.feed`` may name to the market it measures; ``bases``
-    are the adjustments that ``settings.basis`` may ask for besides the offer's own.
+    ``venue`` is the prefix of the symbols it serves (``KRAKEN`` for ``KRAKEN:BTC-USD``), empty for
+    symbols that name no venue, ``*`` for any. ``feeds`` maps each feed that ``settings.feed`` may
+    name to the market it measures; ``bases`` are the adjustments that ``settings.basis`` may ask
+    for besides the offer's own.
     """
 
     name: str
@@ -64,6 +68,7 @@ class ProviderSpec:
     limits: Limits
     offers: Mapping[Dataset, Offer]
     asset_classes: frozenset[str] = frozenset({"equity"})
+    venue: str = ""
     credentials: tuple[str, ...] = ()
     decoder_version: int = 1
     cost_per_request: Decimal = Decimal(0)
@@ -115,6 +120,8 @@ def offers_under(spec: ProviderSpec, settings: ProviderSettings) -> Mapping[Data
 
 
 def _under(spec: ProviderSpec, offer: Offer, settings: ProviderSettings, market: str) -> Offer:
+    if settings.feed and settings.feed != spec.default_feed:
+        offer = replace(offer, history_end=None)  # the default feed has ended, another goes on
     basis = Basis(settings.basis) if settings.basis else offer.basis
     if basis is not offer.basis and offer.carries_prices and basis not in spec.bases:
         raise ConfigError(

@@ -2,7 +2,11 @@
 
 Coverage    US equities (``.us``), several European and Asian markets, currencies; decades back.
 Basis       split+dividend: prices *and volume* are adjusted, and a new dividend rewrites all history.
-Timestamps  a bare session date of the exchange. The last row may be a session still in progress.
+Timestamps  a bare session date of the exchange. The last row may be a session still in progress: it is
+            dropped, and its partition stays open.
+History     is rewritten by every dividend and split, so two downloads of different days disagree about
+            the same session: each row carries the day of its download (``basis_asof``), ``bars_1d``
+            shows a row only where no dividend lies between, a refetch is a new version.
 Numbers     decimal text; volumes may be fractional. Currencies have no Volume column.
 Page        the whole range in one body, no paging; line ends are CRLF or LF.
 Limits      an unpublished number of downloads a day (a 200 saying so); no key. Since 2026 some
@@ -30,11 +34,12 @@ from mdc_resources.domain.errors import (
 from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpResponse
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import parse_session
-from mdc_resources.providers.bars import BarColumns, assemble
-from mdc_resources.providers.bodies import classify_common, is_html, refused, says
-from mdc_resources.providers.delimited import Delimited, read_delimited
-from mdc_resources.providers.numbers import read_texts
-from mdc_resources.providers.sessions import NO_DAY, Days, day_of
+from mdc_resources.providers.decoding.bars import BarColumns, assemble
+from mdc_resources.providers.decoding.bodies import classify_common, is_html, refused, says
+from mdc_resources.providers.decoding.delimited import Delimited, read_delimited
+from mdc_resources.providers.decoding.numbers import read_texts
+from mdc_resources.providers.decoding.sessions import NO_DAY, Days, day_of
+from mdc_resources.providers.decoding.unfinished import finished
 from mdc_resources.providers.spec import DERIVED_BARS, Dialect, Offer, Page, ProviderSpec, Rejected
 from mdc_resources.schema.arrow import PRICE, SIZE
 
@@ -128,7 +133,12 @@ class Stooq:
             raise about(error, request.symbols[0])
         symbol = request.symbols[0]
         lines = read_delimited(response.body, header=_HEADER, required=_REQUIRED, provider="stooq")
-        found = assemble(_columns(lines, symbol, dialect), request=request, dialect=dialect)
+        # The last row may be a session in progress.
+        over = finished(
+            assemble(_columns(lines, symbol, dialect), request=request, dialect=dialect),
+            request=request, dialect=dialect, received_at=response.received_at,
+        )  # fmt: skip
+        found = over.bars
         broken = tuple(
             Rejected(symbol, _session_of(line, request), reason, line) for reason, line in lines.broken
         )
@@ -137,7 +147,7 @@ class Stooq:
             rejected=found.rejected + broken,
             dropped=found.dropped,
             rounded=found.rounded,
-            incomplete=tuple((symbol, row.session) for row in broken if row.session),
+            incomplete=over.incomplete + tuple((symbol, row.session) for row in broken if row.session),
             warnings=(f"new columns left out: {', '.join(lines.ignored)!a}",) if lines.ignored else (),
         )
 

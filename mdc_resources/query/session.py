@@ -7,17 +7,20 @@ change of its own settings. The statement itself is checked by :mod:`.statements
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mdc_resources.config import Home
 from mdc_resources.domain.errors import UsageError
-from mdc_resources.domain.time import parse_instant
+from mdc_resources.domain.time import UTC, parse_instant, parse_session
 from mdc_resources.query.statements import require_select
 
 if TYPE_CHECKING:
     import duckdb
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def parse_as_of(text: str | None) -> int | dt.datetime | None:
@@ -34,13 +37,36 @@ def parse_as_of(text: str | None) -> int | dt.datetime | None:
         ) from None
 
 
-def connect(home: Home, *, as_of: int | dt.datetime | None = None) -> duckdb.DuckDBPyConnection:
-    """A read-only connection with the views in place; the caller closes it."""
+def parse_known_at(text: str | None) -> dt.datetime | None:
+    """``--known-at``: a date, to its end in UTC, or an instant with a zone; None where nothing was given."""
+    if text is None:
+        return None
+    try:
+        return end_of(parse_session(text)) if _DATE.fullmatch(text.strip()) else parse_instant(text)
+    except UsageError as error:
+        raise UsageError(
+            f"--known-at: {error.message}", hint="2024-07-03 (to its end, UTC) or 2024-07-03T20:00:00Z"
+        ) from None
+
+
+def end_of(day: dt.date) -> dt.datetime:
+    """The last instant of ``day`` that a timestamp can name, UTC."""
+    return dt.datetime.combine(day, dt.time.max, UTC)
+
+
+def connect(
+    home: Home, *, as_of: int | dt.datetime | None = None, known_at: dt.datetime | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A read-only connection with the views in place; the caller closes it.
+
+    ``as_of`` is the lake's own time; ``known_at`` selects the corporate actions that the adjusted
+    views apply: those learned and effective by then.
+    """
     from mdc_resources.lake import Lake
 
     lake = Lake.open(home.lake_dir, catalog_url=home.settings.lake.catalog_url)
     try:
-        connection = lake.connect(as_of=as_of)
+        connection = lake.connect(as_of=as_of, known_at=known_at)
     finally:
         lake.close()
     connection.execute("SET TimeZone = 'UTC'")
@@ -49,7 +75,11 @@ def connect(home: Home, *, as_of: int | dt.datetime | None = None) -> duckdb.Duc
 
 @contextmanager
 def run_select(
-    home: Home, sql: str, *, as_of: int | dt.datetime | None = None
+    home: Home,
+    sql: str,
+    *,
+    as_of: int | dt.datetime | None = None,
+    known_at: dt.datetime | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Run one SELECT in a guarded session; yields the connection with the result pending.
 
@@ -59,7 +89,7 @@ def run_select(
     import duckdb
 
     require_select(sql)
-    connection = connect(home, as_of=as_of)
+    connection = connect(home, as_of=as_of, known_at=known_at)
     try:
         guard(connection, home)
         yield connection.execute(sql)

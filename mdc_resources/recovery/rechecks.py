@@ -75,7 +75,10 @@ def plan_rechecks(home: Home, lake: Lake, state: State, universe: str, *, at: dt
         start = max(
             settings.start, at.date() - dt.timedelta(days=count * _DAYS_PER_SESSION + _LONGEST_CLOSURE)
         )
-        due = calendar.final_sessions(start, at.date(), at=at, settle=settle)[-count:]
+        final = calendar.final_sessions(
+            start, at.date(), at=at, settle=settle, whole_window=dataset.is_events
+        )
+        due = final[-count:]
         if not due:
             continue
         stored = ledger(lake, dataset, members, due[0], due[-1])

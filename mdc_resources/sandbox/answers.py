@@ -70,11 +70,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request as a dialect sees it: path below the provider, parameters, lower-case headers."""
+    """A request as a dialect sees it: path below the provider, parameters, lower-case headers, body."""
 
     path: str
     params: Mapping[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
     @property
     def target(self) -> str:

@@ -102,7 +102,7 @@ class Sandbox:
                 Route("/_sandbox/health", self._health, methods=["GET"]),
                 Route("/_sandbox/requests", self._requests, methods=["GET", "DELETE"]),
                 Route("/_sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
-                Route("/{provider}/{path:path}", self._vendor, methods=["GET"]),
+                Route("/{provider}/{path:path}", self._vendor, methods=["GET", "POST"]),
             ]
         )
 
@@ -141,8 +141,15 @@ class Sandbox:
             return JSONResponse(
                 {"error": f"the sandbox does not speak {name[:40]!a}", "hint": f"Known: {known}"}, 404
             )
+        if request.method == "POST" and not getattr(dialect, "posts", False):
+            return JSONResponse({"error": f"{name} answers GET only"}, 405, {"allow": "GET"})
         headers = dict(request.headers)
-        query = Query(f"/{request.path_params['path']}", dict(request.query_params), headers)
+        try:
+            body = await _body(request)
+        except UsageError as error:
+            return JSONResponse({"error": error.message}, 413)
+        path, params = f"/{request.path_params['path']}", dict(request.query_params)
+        query = Query(path, params, headers, request.method, body)
         slow, fault = self.faults.met(name, query.target)
         if slow:
             await asyncio.sleep(slow.params["seconds"])
@@ -173,15 +180,20 @@ class Sandbox:
         return corrupt(answer, fault) if fault else answer
 
 
-async def _posted(request: Request) -> dict[str, Any]:
-    """The body as a JSON object of at most 64 KiB; raises UsageError."""
+async def _body(request: Request) -> bytes:
+    """The body, at most 64 KiB; raises UsageError."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY:
-            raise UsageError("a fault of more than 64 KiB is not read")
+            raise UsageError("a body of more than 64 KiB is not read")
+    return bytes(body)
+
+
+async def _posted(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; raises UsageError."""
     try:
-        posted = json.loads(bytes(body))
+        posted = json.loads(await _body(request))
     except (ValueError, RecursionError):
         raise UsageError(
             "a fault must be a JSON object", hint='{"provider": "yahoo", "kind": "status"}'

@@ -56,10 +56,17 @@ def serve(
     typer.echo("sandbox stopped")
 
 
+def _variable(name: str) -> str:
+    """The setting that points at a vendor; OpenFIGI is asked about symbols only."""
+    return (
+        "MDC__SEARCH__URLS__OPENFIGI" if name == "openfigi" else f"MDC__PROVIDERS__{name.upper()}__BASE_URL"
+    )
+
+
 def _banner(url: str, providers: list[str], replay: Path | None) -> str:
     served = f"recordings below {replay}" if replay else "a synthetic market"
     lines = [f"sandbox at {url}, serving {served}. Ctrl-C stops it.", "", "Point providers at it:"]
-    lines += [f"  MDC__PROVIDERS__{name.upper()}__BASE_URL={url}/{name}" for name in providers]
+    lines += [f"  {_variable(name)}={url}/{name}" for name in providers]
     fault = '{"provider": "yahoo", "kind": "status", "times": 3, "params": {"status": 503}}'
     lines += [
         "",

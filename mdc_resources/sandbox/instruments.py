@@ -105,7 +105,16 @@ NAMED: dict[str, Facts] = {
     "GONE": Facts(price_cents=1_200, last=dt.date(2025, 11, 14)),
     "NEWCO": Facts(price_cents=2_400, listed=dt.date(2024, 2, 1)),
     "HALT": Facts(price_cents=3_100, halts=frozenset({dt.date(2024, 3, 13), dt.date(2024, 3, 14)})),
+    # Splits and halts around two Thanksgivings: the ground of the conformance suite.
+    "CONF": Facts(
+        price_cents=32_000,
+        quarterly=Decimal("0.40"),
+        splits=(Split(dt.date(2017, 11, 13), 3, 2), Split(dt.date(2024, 11, 18), 4, 1)),
+        halts=frozenset({dt.date(2017, 11, 21), dt.date(2024, 11, 26)}),
+    ),
     "THIN": Facts(price_cents=1_750, daily_volume=2_400),
+    # Some 3 million trades a session: a day of ticks that no program should hold in memory.
+    "BUSY": Facts(price_cents=52_000, daily_volume=360_000_000),
 }
 
 

@@ -66,10 +66,41 @@ INSTRUMENTS = _schema(
     _field("timezone", pa.string(), "IANA zone of the venue", nullable=True),
     _field("first_trade", pa.date32(), "first trade date the vendor knows", nullable=True),
 )
+_TICK = (
+    _field("ts_event", pa.int64(), "when it happened at the venue, nanoseconds since 1970, UTC"),
+    _field("ts_recv", pa.int64(), "when it was captured, nanoseconds; null in history", nullable=True),
+    _field("ordinal", pa.int64(), "position in the order of the payload or the capture, from 0"),
+)
+TRADES = _schema(
+    *_TICK,
+    _field("price", PRICE, "as traded"),
+    _field("size", SIZE, "shares or coins"),
+    _field("side", pa.string(), "buy or sell: what the taker did, where the feed says it", nullable=True),
+    _field("venue", pa.string(), "the feed's code of the exchange", nullable=True),
+    _field("trade_id", pa.string(), "the feed's identity of the trade within the venue", nullable=True),
+    _field("conditions", pa.string(), "the feed's condition codes, joined by commas", nullable=True),
+    _field("tape", pa.string(), "the feed's tape: A, B, C or 1, 2, 3", nullable=True),
+    _field("sequence", pa.int64(), "the feed's sequence number", nullable=True),
+    _field("correction", pa.string(), "canceled, corrected ...: not valid; null: valid", nullable=True),
+)  # fmt: skip
+QUOTES = _schema(
+    *_TICK,
+    _field("bid_price", PRICE, "best bid; 0 where there is none"),
+    _field("bid_size", SIZE, "shares or coins at the bid"),
+    _field("ask_price", PRICE, "best ask; 0 where there is none"),
+    _field("ask_size", SIZE, "shares or coins at the ask"),
+    _field("bid_venue", pa.string(), "the feed's code of the bidding exchange", nullable=True),
+    _field("ask_venue", pa.string(), "the feed's code of the asking exchange", nullable=True),
+    _field("conditions", pa.string(), "the feed's condition codes, joined by commas", nullable=True),
+    _field("tape", pa.string(), "the feed's tape: A, B, C or 1, 2, 3", nullable=True),
+    _field("sequence", pa.int64(), "the feed's sequence number", nullable=True),
+)
 
 SCHEMAS: dict[Dataset, pa.Schema] = {
     Dataset.BARS_1D: BARS,
     Dataset.BARS_1M: BARS,
+    Dataset.TRADES: TRADES,
+    Dataset.QUOTES: QUOTES,
     Dataset.CORPORATE_ACTIONS: CORPORATE_ACTIONS,
     Dataset.INSTRUMENTS: INSTRUMENTS,
 }
@@ -77,11 +108,13 @@ SCHEMAS: dict[Dataset, pa.Schema] = {
 ROW_KEYS: dict[Dataset, tuple[str, ...]] = {
     Dataset.BARS_1D: ("symbol", "session"),
     Dataset.BARS_1M: ("symbol", "ts"),
+    Dataset.TRADES: ("symbol", "ts_event", "ordinal"),
+    Dataset.QUOTES: ("symbol", "ts_event", "ordinal"),
     Dataset.CORPORATE_ACTIONS: ("symbol", "ex_date", "kind"),
     Dataset.INSTRUMENTS: ("symbol", "session"),
 }
 # Columns that say when and from where, not what: left out of fingerprints.
-PROVENANCE = frozenset({"source", "basis_asof", "known_at"})
+PROVENANCE = frozenset({"source", "basis_asof", "known_at", "ts_recv", "ordinal"})
 
 
 def schema_of(dataset: Dataset) -> pa.Schema:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import pandera.pandas as pandera
 
 _ZERO = Decimal(0)
-_PRICES = ("open", "high", "low", "close")
+_PRICES = ("open", "high", "low", "close", "price")
+_AMOUNTS = ("volume", "trade_count", "size", "bid_price", "bid_size", "ask_price", "ask_size", "ordinal")
+_SIDES = ("buy", "sell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def _schema(dataset: Dataset) -> pandera.DataFrameSchema:
         Dataset.BARS_1M: _bar_rules,
         Dataset.CORPORATE_ACTIONS: _action_rules,
         Dataset.INSTRUMENTS: list,
+        Dataset.TRADES: _trade_rules,
+        Dataset.QUOTES: list,  # a crossed or one-sided quote is a fact
     }[dataset]
     columns = {
         field.name: pandera.Column(
@@ -83,7 +87,7 @@ def _schema(dataset: Dataset) -> pandera.DataFrameSchema:
 def _column_checks(pandera: Any, name: str) -> list[Any]:
     if name in _PRICES:
         return [pandera.Check(lambda s: s > _ZERO, name=f"{name} is not above zero", ignore_na=True)]
-    if name in ("volume", "trade_count"):
+    if name in _AMOUNTS:
         return [pandera.Check(lambda s: s >= 0, name=f"{name} is negative", ignore_na=True)]
     return []
 
@@ -100,6 +104,15 @@ def _bar_rules() -> list[Any]:
             lambda f: (f["close"] >= f["low"]) & (f["close"] <= f["high"]), name="close is outside low..high"
         ),
     ]
+
+
+def _trade_rules() -> list[Any]:
+    import pandera.pandas as pandera
+
+    def side_is_known(f: pd.DataFrame) -> Any:
+        return f["side"].isna() | f["side"].isin(_SIDES)
+
+    return [pandera.Check(side_is_known, name="side is neither buy nor sell")]
 
 
 def _action_rules() -> list[Any]:

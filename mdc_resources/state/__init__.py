@@ -7,6 +7,8 @@ both. It is not data: losing it loses none.
 from mdc_resources.state.breakers import Aftermath, Breaker, Verdict
 from mdc_resources.state.claims import Claim, ClaimRow
 from mdc_resources.state.clock import Reading
+from mdc_resources.state.cursors import PageCursor
+from mdc_resources.state.health import Sample
 from mdc_resources.state.membership import SHARD_SIZE, Member
 from mdc_resources.state.owner import Owner
 from mdc_resources.state.store import State
@@ -20,8 +22,10 @@ __all__ = [
     "ClaimRow",
     "Member",
     "Owner",
+    "PageCursor",
     "ProviderTry",
     "Reading",
+    "Sample",
     "State",
     "Tries",
     "Verdict",

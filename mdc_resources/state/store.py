@@ -1,4 +1,4 @@
-"""The machine state of a home: claims, membership, breakers, failed attempts, uses and the clock's mark.
+"""The machine state of a home: claims, membership, breakers, recent answers, tries, uses, the clock's mark.
 
 Every method is one transaction and safe to call from any process or thread. Nothing here is
 market data; a lost state costs at most some requests.
@@ -15,11 +15,13 @@ from mdc_resources.config import Home
 from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.state import breakers, claims, clock, membership, tries, uses
+from mdc_resources.state import breakers, claims, clock, cursors, health, membership, tries, uses
 from mdc_resources.state.breakers import Aftermath, Breaker, Verdict
 from mdc_resources.state.claims import Claim, ClaimRow
 from mdc_resources.state.clock import Reading
+from mdc_resources.state.cursors import PageCursor
 from mdc_resources.state.engine import StateEngine
+from mdc_resources.state.health import Sample
 from mdc_resources.state.membership import Member
 from mdc_resources.state.owner import Owner
 from mdc_resources.state.tries import Tries
@@ -223,3 +225,43 @@ class State:
                 open_seconds=open_seconds,
                 hold_seconds=hold_seconds,
             )
+
+    # -- pages of answers that were not finished -------------------------------------------------
+
+    def note_page(self, cursor: PageCursor) -> None:
+        """Remember that a page of a partition is archived, and what to ask for next."""
+        with self._engine.write() as connection:
+            cursors.note(connection, cursor)
+
+    def pages_of(
+        self, dataset: Dataset, key: PartitionKey, provider: str, *, decoder_version: int
+    ) -> list[PageCursor]:
+        """The pages of ``key`` that are archived, in order from the first, without a gap."""
+        with self._engine.read() as connection:
+            return cursors.load(connection, dataset, key, provider, decoder_version=decoder_version)
+
+    def forget_pages(
+        self, dataset: Dataset, keys: Iterable[PartitionKey], provider: str | None = None
+    ) -> None:
+        """Drop the pages of ``keys`` (of ``provider`` only, if given): next time they are asked for anew."""
+        wanted = set(keys)
+        if wanted:
+            with self._engine.write() as connection:
+                cursors.forget(connection, dataset, wanted, provider)
+
+    def expire_pages(self, *, before: dt.datetime) -> None:
+        """Drop every page noted before ``before``: a vendor's cursor does not live for ever."""
+        with self._engine.write() as connection:
+            cursors.expire(connection, before)
+
+    # -- recent answers -------------------------------------------------------------------------
+
+    def note_answers(self, samples: Iterable[Sample]) -> None:
+        """Remember how requests went; only the newest of each provider are kept."""
+        with self._engine.write() as connection:
+            health.note(connection, samples)
+
+    def answers(self) -> dict[str, Sequence[Sample]]:
+        """The newest requests to each provider, newest first."""
+        with self._engine.read() as connection:
+            return health.load(connection)

@@ -4,7 +4,8 @@ An attempt is one claim by one owner; ``claims`` says which partitions it still 
 only ever grow: the one named ``attempt`` is the fencing token. Nothing here is market data, and
 losing all of it loses none.
 
-Version 2 added ``tries``, ``uses`` and ``clock``; an older file gets them when it is opened.
+Version 2 added ``tries``, ``uses`` and ``clock``, version 3 ``answers`` and ``page_cursors``; an older
+file gets them when it is opened.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Index, Integer, MetaData, String, Table
 
 SCHEMA = "mdc_state"
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData(schema=SCHEMA)
 
@@ -69,6 +70,33 @@ breakers = Table(
     Column("open_until", Float(53), nullable=False),  # 0 where closed
     Column("probe_until", Float(53), nullable=False),  # 0 where no probe is in flight
     Column("reason", String(300), nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("provider", String(64), nullable=False),
+    Column("at", Float(53), nullable=False),
+    Column("milliseconds", Float(53), nullable=False),
+    Column("ok", Boolean, nullable=False),
+    Index("answers_provider", "provider", "number"),
+)
+
+page_cursors = Table(
+    "page_cursors",
+    metadata,
+    Column("dataset", String(32), primary_key=True),
+    Column("symbol", String(32), primary_key=True),
+    Column("session", Date, primary_key=True),
+    Column("provider", String(64), primary_key=True),
+    Column("page", Integer, primary_key=True),
+    Column("decoder_version", Integer, nullable=False),
+    Column("run_id", String(100), nullable=False),
+    Column("record_id", String(100), nullable=False),  # of the archived answer
+    Column("following", String, nullable=False),  # the next request as JSON, without secrets
+    Column("noted_at", Float(53), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 tries = Table(

@@ -31,8 +31,12 @@ def real_url(wire: HttpRequest, secrets: Secrets, *, provider: str) -> httpx.URL
 
 
 def real_headers(wire: HttpRequest, secrets: Secrets, *, provider: str) -> tuple[tuple[str, str], ...]:
-    """The headers to send, credentials included; BadCredentials if one is missing."""
-    return (*wire.headers, *_resolved(wire.auth, secrets, provider))
+    """The headers to send, credentials included; BadCredentials if one is missing.
+
+    ``Authorization: Bearer`` names a header and the scheme that stands before its credential.
+    """
+    filled = _resolved(wire.auth, secrets, provider)
+    return (*wire.headers, *(_header(place, value) for place, value in filled))
 
 
 def same_origin(first: str, second: str) -> bool:
@@ -63,6 +67,11 @@ def scheme_of(wire: HttpRequest) -> str:
             f"{mask_url(wire.url)[:120]!a} cannot be fetched", hint="Only http, https and file URLs can"
         )
     return url.scheme
+
+
+def _header(place: str, value: str) -> tuple[str, str]:
+    name, _, scheme = place.partition(":")
+    return name.strip(), f"{scheme.strip()} {value}" if scheme.strip() else value
 
 
 def _merged(wire: HttpRequest, more: tuple[tuple[str, str], ...]) -> httpx.URL:

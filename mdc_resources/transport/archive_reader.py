@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -113,6 +113,30 @@ def read_record(raw_dir: Path, record_id: str, *, run_id: str = "") -> ArchivedE
     raise DataError(f"{record_id[:80]!a} is in no file under {raw_dir}", hint="Was raw/ moved or pruned?")
 
 
+def read_records(raw_dir: Path, run_id: str, record_ids: Collection[str]) -> Iterator[ArchivedExchange]:
+    """Those of ``record_ids`` that run ``run_id`` archived and that are whole, in the order written.
+
+    For many records of one run: each of its files is read once. What is missing or damaged is left
+    out, so the caller compares.
+    """
+    wanted = set(record_ids)
+    if not (run_id.isascii() and run_id.replace("-", "").replace("_", "").isalnum()):
+        return
+    for path in sorted(raw_dir.glob(f"*/*/{run_id}*.warc")):
+        try:
+            for _, item in _archived(path, only=wanted):
+                if isinstance(item, ArchivedExchange):
+                    yield item
+        except DataError:
+            get_logger().warning("archive.damaged", file=str(path))
+
+
+def read_again(exchange: ArchivedExchange) -> ArchivedExchange:
+    """``exchange`` from its file, where its body was not kept; raises DataError if it is damaged."""
+    with exchange.file.open("rb") as file:
+        return _exchange(exchange.file, _read_one(exchange.file, file, exchange.offset))
+
+
 def _find_record(raw_dir: Path, pattern: str, record_id: str) -> ArchivedExchange | None:
     for index in sorted(raw_dir.glob(f"{pattern}.cdxj"), reverse=True):
         for line in index.read_text(encoding="ascii").splitlines():
@@ -139,11 +163,16 @@ def _push(
         heapq.heappush(merged, (following[0], order, following[1], rest))
 
 
-def _archived(path: Path) -> Iterator[tuple[str, Archived]]:
-    """(time, item) of one file; times never go back within it, whatever the clock did."""
+def _archived(path: Path, *, only: Collection[str] | None = None) -> Iterator[tuple[str, Archived]]:
+    """(time, item) of one file; times never go back within it, whatever the clock did.
+
+    With ``only`` just the exchanges of these ids.
+    """
     latest = ""
     for record in _records(path):
         latest = max(latest, record.date)
+        if only is not None and record.headers.get("warc-record-id") not in only:
+            continue
         if HEADER.lower() in record.headers:
             yield latest, _exchange(path, record)
         elif record.kind == "metadata":

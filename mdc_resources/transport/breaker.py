@@ -19,6 +19,11 @@ from mdc_resources.telemetry.metrics import BREAKER_OPENED
 MAX_HOLD_SECONDS = 900.0
 
 
+def is_failure(error: ProviderError | None) -> bool:
+    """True if ``error`` says that the vendor does not work; a refusal shows one that does."""
+    return isinstance(error, TransportError | RateLimited | PayloadError)
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """The breaker of one (provider, dataset)."""
@@ -45,7 +50,7 @@ class Guard:
 
     def leave(self, error: ProviderError | None, *, asked_to_wait: float | None = None) -> bool:
         """Record how the request ended; True if the breaker is open after it."""
-        if not isinstance(error, TransportError | RateLimited | PayloadError):
+        if not is_failure(error):
             if not self.state.breaker(self.provider, self.dataset).is_clean:
                 self.state.request_succeeded(self.provider, self.dataset)
             return False

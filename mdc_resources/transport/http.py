@@ -8,6 +8,8 @@ the deadline's clock starts. Nothing above this module retries a request.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -17,22 +19,23 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 from mdc_resources.config import Limits, Secrets, TransportSettings
-from mdc_resources.domain.errors import PayloadError, TransportError
+from mdc_resources.domain.errors import MdcError, PayloadError, TransportError
 from mdc_resources.domain.requests import Attempt, FetchRequest, HttpRequest
-from mdc_resources.state import State
+from mdc_resources.state import Sample, State
 from mdc_resources.telemetry import get_logger
 from mdc_resources.telemetry.logs import quiet_libraries
 from mdc_resources.telemetry.metrics import RETRIES
 from mdc_resources.transport import wire as wires
 from mdc_resources.transport.addresses import masked_url, real_headers, real_url, redirected, scheme_of
 from mdc_resources.transport.archive import RawArchive
-from mdc_resources.transport.breaker import Guard
+from mdc_resources.transport.breaker import Guard, is_failure
 from mdc_resources.transport.budget import Budgets
 from mdc_resources.transport.recording import Asking, Classify, Exchange, Verdict, is_redirect, record
 from mdc_resources.transport.retry import Course
 from mdc_resources.transport.wire import Answer
 
 MAX_REDIRECTS = 3
+_SAMPLES_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class HttpTransport:
         self._archive = archive
         self._secrets = secrets
         self._lanes: dict[str, _Lane] = {}
+        self._samples: list[Sample] = []
         self._max_bytes = int(settings.max_body_mb * 1024 * 1024)
         quiet_libraries()
         # stamina would log each retry with its arguments, to standard output.
@@ -93,6 +97,7 @@ class HttpTransport:
         for lane in self._lanes.values():
             await lane.client.aclose()
         self._lanes.clear()
+        self._remember()
 
     async def fetch(
         self,
@@ -168,14 +173,31 @@ class HttpTransport:
                 headers=real_headers(wire, self._secrets, provider=provider),
                 seconds=course.remaining,
                 max_bytes=self._max_bytes,
+                body=wire.body,
             )
         except asyncio.CancelledError:
             self._record(job, asking, Answer(None, TransportError("given up by the caller")))
             raise
         verdict = self._record(job, asking, answer)
+        self._sample(asking, ok=not is_failure(verdict.error))
         course.asked_to_wait = verdict.asked_to_wait
         course.is_over = job.guard.leave(verdict.error, asked_to_wait=verdict.asked_to_wait)
         return _usable(verdict)
+
+    def _sample(self, asking: Asking, *, ok: bool) -> None:
+        """Note how the vendor did; written in batches, so that good weather costs no write per request."""
+        elapsed = (time.perf_counter() - asking.started) * 1000
+        self._samples.append(
+            Sample(asking.request.provider, asking.started_at.timestamp(), round(elapsed, 3), ok)
+        )
+        if len(self._samples) >= _SAMPLES_AT_ONCE:
+            self._remember()
+
+    def _remember(self) -> None:
+        samples, self._samples = self._samples, []
+        if samples:
+            with contextlib.suppress(MdcError):  # a memory of minutes is not worth failing for
+                self._state.note_answers(samples)
 
     async def _from_file(self, job: _Job, wire: HttpRequest) -> Exchange:
         asking = job.asking(wire)

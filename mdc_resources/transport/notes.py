@@ -15,7 +15,7 @@ from typing import Any
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.requests import FetchRequest, HttpRequest, HttpResponse
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.telemetry.masking import MASK, is_secret_name, mask_text, mask_url
+from mdc_resources.telemetry.masking import MASK, is_secret_name, mask_bytes, mask_text, mask_url
 
 VERSION = 1
 HEADER = "MDC-Note"
@@ -51,6 +51,7 @@ def masked_request(wire: HttpRequest) -> HttpRequest:
         auth=wire.auth,
         query_auth=wire.query_auth,
         method=wire.method,
+        body=mask_bytes(wire.body),
     )
 
 
@@ -79,6 +80,8 @@ def to_json(note: Note) -> str:
             "auth": wire.auth,
             "query_auth": wire.query_auth,
             "method": wire.method,
+            # Latin-1 gives every byte one character and back; most requests have no body.
+            **({"request_body": wire.body.decode("latin-1")} if wire.body else {}),
             "status": note.status,
             "headers": dict(note.headers),
             "received_at": note.received_at,
@@ -111,6 +114,7 @@ def from_json(text: str) -> Note:
         auth=_pairs(found["auth"]),
         query_auth=_pairs(found["query_auth"]),
         method=found["method"],
+        body=found.get("request_body", "").encode("latin-1"),
     )
     return Note(
         fetch=fetch,

@@ -141,6 +141,13 @@ def _refused_redirect(
         return PayloadError(
             f"{provider}: {url} redirects to nowhere", provider=provider, status=response.status
         )
+    if wire.body:  # 301 and 303 would turn it into a GET, and no vendor means that
+        return PayloadError(
+            f"{provider}: {url} redirects a request with a body, which is not followed",
+            provider=provider,
+            status=response.status,
+            hint="Set the address it names as the base URL if that is right",
+        )
     if same_origin(wire.url, target.url):
         return None
     return PayloadError(

@@ -25,7 +25,7 @@ from mdc_resources.config import TransportSettings
 from mdc_resources.domain.errors import PayloadError, ProviderError, TransportError
 from mdc_resources.domain.requests import HttpResponse
 from mdc_resources.domain.time import now
-from mdc_resources.telemetry.masking import mask_bytes, mask_text
+from mdc_resources.telemetry.masking import mask_bytes, mask_cut, mask_text
 from mdc_resources.transport.bodies import ACCEPT_ENCODING, BodyReader
 
 KEPT_OF_FAILURES = 1024 * 1024
@@ -72,13 +72,17 @@ async def send(
     headers: tuple[tuple[str, str], ...],
     seconds: float,
     max_bytes: int,
+    body: bytes = b"",
 ) -> Answer:
     """Send one request and read its answer within ``seconds``."""
     partial: list[tuple[httpx.Response, BodyReader]] = []
     try:
         async with asyncio.timeout(max(seconds, 0.0)):
             request = client.build_request(
-                method, url, headers=[*headers, ("accept-encoding", ACCEPT_ENCODING)]
+                method,
+                url,
+                headers=[*headers, ("accept-encoding", ACCEPT_ENCODING)],
+                content=body or None,
             )
             response = await client.send(request, stream=True)
             try:
@@ -144,7 +148,7 @@ def _response(status: int, headers: Mapping[str, str], body: bytes) -> HttpRespo
 
 def _partial(partial: list[tuple[httpx.Response, BodyReader]]) -> HttpResponse | None:
     for response, reader in partial:
-        return _response(response.status_code, response.headers, reader.so_far(KEPT_OF_FAILURES))
+        return _response(response.status_code, response.headers, mask_cut(reader.so_far(KEPT_OF_FAILURES)))
     return None
 
 

@@ -193,3 +193,20 @@ def test_the_hosts_time_zone_does_not_matter(zone: str) -> None:
         for tz in (zone, "UTC")
     ]
     assert runs[0] == runs[1]
+
+
+def test_a_session_of_events_is_final_with_its_window(xnys: Calendar) -> None:
+    """At 20:00 in New York plus the delay, not after the close; the sessions before it are."""
+    monday, tuesday = dt.date(2026, 3, 9), dt.date(2026, 3, 10)
+    settle = dt.timedelta(minutes=30)
+    evening = xnys.window(tuesday)[1]
+    assert evening - xnys.hours(tuesday)[1] == dt.timedelta(hours=4)
+
+    def final(at: dt.datetime, *, whole_window: bool) -> tuple[dt.date, ...]:
+        return xnys.final_sessions(monday, tuesday, at=at, settle=settle, whole_window=whole_window)
+
+    before, after = evening + settle - dt.timedelta(seconds=1), evening + settle
+    assert final(before, whole_window=False) == (monday, tuesday)
+    assert final(before, whole_window=True) == (monday,)
+    assert final(after, whole_window=True) == (monday, tuesday)
+    assert final(xnys.window(monday)[0], whole_window=True) == ()

@@ -140,7 +140,7 @@ def test_one_provider_by_name(mdc):
         (["--universe", "nope", *JANUARY], "no universe"),
         (["../x", *JANUARY], "not a symbol"),
         (["AAPL", "--dataset", "bars_1h", *JANUARY], "not a dataset"),
-        (["AAPL", "--dataset", "trades", *JANUARY], "offers trades"),
+        (["AAPL", "--dataset", "depth", *JANUARY], "offers depth"),
         (["AAPL", "--provider", "yaho", *JANUARY], "'yahoo'"),
         (["AAPL", "--provider", "files", *JANUARY], "not enabled"),
         (["AAPL", "--provider", "stooq", "--dataset", "bars_1m", *JANUARY], "offers bars_1m"),

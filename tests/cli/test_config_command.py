@@ -100,12 +100,18 @@ def test_an_unknown_provider_names_the_nearest(mdc):
     assert "'yahoo'" in ran.out
 
 
-def test_two_providers_of_one_rank_are_an_error(mdc):
-    """Who is asked first must not be chance."""
+def test_two_providers_of_one_rank_are_a_warning(mdc):
+    """Who is asked first is no chance (see ingest/rotation.py), but seldom meant."""
     mdc.edit("rank = 20", "rank = 10")
     ran = mdc("config", "check", "--json")
-    assert ran.code == 1
-    assert [key for level, key in findings(ran) if level == "error"] == ["providers.stooq.rank"]
+    assert ran.code == 0
+    assert ("warning", "providers.stooq.rank") in findings(ran)
+
+
+def test_providers_of_different_venues_may_share_a_rank(mdc):
+    """They are never asked for the same symbol: binance has rank 10 as yahoo has."""
+    mdc.append("\n[providers.binance]\n[providers.kraken]\n")
+    assert not [key for _, key in findings(mdc("config", "check", "--json")) if key.endswith(".rank")]
 
 
 def test_no_enabled_provider_is_an_error(mdc):

@@ -109,7 +109,7 @@ def test_a_moved_home_is_told_of_its_old_path(mdc):
 def test_config_findings_are_findings(mdc):
     """What `config check` finds."""
     mdc.edit("rank = 20", "rank = 10")
-    assert wrong(mdc) == [("error", "config providers.stooq.rank")]
+    assert wrong(mdc) == [("warning", "config providers.stooq.rank")]
 
 
 def test_a_disk_that_fills_up_is_told(mdc, monkeypatch):

@@ -149,3 +149,48 @@ def test_active_must_be_true_or_false(mdc, tmp_path):
     """Anything else is a bad row."""
     ran = mdc("symbols", "import", write(tmp_path, "symbol,active\nAAPL,maybe\n"), "--universe", "us")
     assert ran.code == 1
+
+
+def test_a_name_that_has_ended_says_what_it_is_now(mdc, tmp_path):
+    """It joins: its old sessions are its own; the row names the successor."""
+    mdc("symbols", "rename", "FB", "META", "2022-06-09")
+    ran = mdc("symbols", "import", write(tmp_path, "symbol\nFB\nAAPL\n"), "--universe", "us", "--json")
+    assert statuses(ran) == [(2, "FB", "renamed"), (3, "AAPL", "added")]
+    assert ran.json["rows"][0]["note"] == "META after 2022-06-08; add that too"
+    again = mdc("symbols", "import", write(tmp_path, "symbol\nFB\n"), "--universe", "us", "--json")
+    assert statuses(again) == [(2, "FB", "kept")]
+    assert symbols_of(mdc) == ["FB", "AAPL"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "=cmd|'/C calc'!A0",
+        "@SUM(A1)",
+        "+1+1",
+        "-1",
+        "A\x00B",
+        "\ufeffAAPL",
+        "AAPL\u200b",
+        "../../etc",
+        "a" * 33,
+        "",
+    ],
+    ids=ascii,
+)
+def test_a_hostile_cell_is_refused_with_its_line_and_reason(mdc, tmp_path, cell):
+    """Formulas, NUL, a BOM in the middle, what cannot be seen: one bad row each, the rest imported."""
+    path = write(tmp_path, f'symbol,note\nKO,x\n"{cell}",y\nMSFT,z\n')
+    ran = mdc("symbols", "import", path, "--universe", "us", "--skip-bad", "--json")
+    assert ran.code == 1, ran.err
+    assert [row["status"] for row in ran.json["rows"]] == ["added", "bad", "added"]
+    assert ran.json["rows"][1]["row"] == 3
+    assert ran.json["rows"][1]["note"]
+    assert symbols_of(mdc) == ["KO", "MSFT"]
+
+
+def test_a_utf_16_file_is_refused_whole(mdc, tmp_path):
+    """Some spreadsheets write it; half of it read as text would be worse."""
+    ran = mdc("symbols", "import", write(tmp_path, "symbol\nAAPL\n".encode("utf-16")), "--universe", "us")
+    assert ran.code == 2
+    assert "UTF-8" in ran.err

@@ -21,7 +21,7 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.intervals import Intervals
 from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.ingest.planner import ANSWER_ROWS, ROWS_PER_SESSION, Holes, plan, reachable
+from mdc_resources.ingest.planner import ANSWER_ROWS, Holes, plan, reachable, rows_per_session
 from mdc_resources.lake import Lake
 from mdc_resources.providers.registry import load_providers
 from mdc_resources.providers.spec import ProviderSpec
@@ -116,16 +116,17 @@ def test_the_plan_is_the_missing_set(
     first = offer.history_start or dt.date.min
     if offer.history_days is not None:
         first = max(first, ASOF - dt.timedelta(days=offer.history_days))
+    last = offer.history_end or dt.date.max
     partitions = asked(requests)
     assert len(partitions) == len(set(partitions))
-    assert set(partitions) == {key for keys in missing.values() for key in keys if key.session >= first}
+    assert set(partitions) == {k for keys in missing.values() for k in keys if first <= k.session <= last}
     assert requests == sorted(requests, key=lambda request: (request.symbols, request.start))
     for request in requests:
         sessions = len(XNYS.sessions(request.start, request.end))
         assert len(request.symbols) <= offer.max_symbols
         assert offer.max_sessions is None or sessions <= offer.max_sessions
         if offer.page_rows is not None:
-            assert len(request.symbols) * sessions * ROWS_PER_SESSION[dataset] <= ANSWER_ROWS
+            assert len(request.symbols) * sessions * rows_per_session(dataset, XNYS) <= ANSWER_ROWS
 
     shuffled = list(names.values())
     random.shuffle(shuffled)  # type: ignore[attr-defined]

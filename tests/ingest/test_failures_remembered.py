@@ -210,7 +210,7 @@ def test_sessions_beyond_every_history_are_attempts(pair: Served) -> None:
     with State.open(pair.home) as state:
         found = state.tries(Dataset.BARS_1M)
     assert {(each.count, each.providers[0].reason) for each in found.values()} == {
-        (1, "5 sessions lie before its history")
+        (1, "5 sessions lie outside its history")
     }
 
 

@@ -98,7 +98,7 @@ def test_a_paged_answer_is_bounded_at_the_cost_of_no_page() -> None:
     requests = plan(spec, Dataset.BARS_1M, Holes(XNYS, missing), asof=ASOF)
     sizes = [(len(r.symbols), len(XNYS.sessions(r.start, r.end))) for r in requests]
     assert max(symbols * sessions * 390 for symbols, sessions in sizes) <= ANSWER_ROWS
-    sent = sum(pages(minutes, Dataset.BARS_1M, symbols=n, sessions=m) for n, m in sizes)
+    sent = sum(pages(minutes, rows=n * m * 390) for n, m in sizes)
     assert sent <= 1.05 * 40 * 2520 * 390 / 10_000
 
 
@@ -109,7 +109,7 @@ def test_a_paged_answer_is_bounded_at_the_cost_of_no_page() -> None:
 def test_pages_hold_the_rows(rows: int | None, symbols: int, sessions: int, wanted: int) -> None:
     """The page limit counts rows of all symbols together."""
     offer = replace(OFFER, page_rows=rows)
-    assert pages(offer, Dataset.BARS_1D, symbols=symbols, sessions=sessions) == wanted
+    assert pages(offer, rows=symbols * sessions) == wanted
 
 
 def test_history_depth_limits_what_is_asked() -> None:
@@ -134,3 +134,13 @@ def test_history_depth_limits_what_is_asked() -> None:
 def test_time_at_the_rate_limit(limits: Limits, requests: int, seconds: float) -> None:
     """The slowest window decides; the first allowance is free."""
     assert seconds_at_limits(limits, requests) == seconds
+
+
+def test_events_are_asked_for_a_session_at_a_time() -> None:
+    """One request is one symbol and one session, whatever the provider could take: its pages are streamed."""
+    missing = {Symbol(name): Intervals.from_runs([(BASE, BASE + 3)]) for name in ("AAPL", "IBM")}
+    offer = replace(OFFER, max_symbols=50, page_rows=10_000)
+    spec = replace(spec_of(offer), offers={Dataset.TRADES: offer})
+    requests = plan(spec, Dataset.TRADES, Holes(XNYS, missing), asof=ASOF)
+    assert len(requests) == len({(r.symbols, r.start) for r in requests}) == 6
+    assert all(len(r.symbols) == 1 and r.start == r.end for r in requests)

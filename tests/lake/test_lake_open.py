@@ -15,6 +15,7 @@ from mdc_resources.domain.errors import ConfigError, LakeError, LakeMarkerMissin
 from mdc_resources.lake import Lake
 from mdc_resources.lake import lake as module
 from mdc_resources.lake.location import Location
+from mdc_resources.lake.tables import SCHEMA_VERSION
 
 
 def test_created_lake_has_marker_catalog_and_data(lake_dir: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_missing_catalog_is_not_recreated(lake_dir: Path) -> None:
 def test_a_newer_schema_is_refused(lake_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lake of a later program is left alone."""
     monkeypatch.setattr(module, "SCHEMA_VERSION", 0)
-    with pytest.raises(LakeError, match="schema version 1, this program knows 0"):
+    with pytest.raises(LakeError, match=f"schema version {SCHEMA_VERSION}, this program knows 0"):
         Lake.open(lake_dir)
 
 

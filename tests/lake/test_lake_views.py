@@ -214,7 +214,7 @@ def test_dividends_restated_by_the_vendor_are_not_divided_again(lake: Lake) -> N
 
 def test_bars_stored_with_dividends_adjusted_cannot_be_undone(lake: Lake) -> None:
     """split+dividend prices are not split-consistent prices: NULL, with the reason."""
-    store(lake, daily(WEEK, "100", basis="split+dividend", asof=day(9)))
+    store(lake, daily(WEEK, "100", basis="split+dividend", asof=day(10)))
     rows = lake.connect().execute("SELECT DISTINCT close, null_reason FROM bars_1d").fetchall()
     assert rows == [(None, "stored with dividends adjusted")]
 

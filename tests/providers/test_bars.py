@@ -15,9 +15,9 @@ from mdc_resources.calendars import get_calendar
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.providers.bars import PRICES, AssembledBars, BarColumns, assemble
-from mdc_resources.providers.numbers import read_texts
-from mdc_resources.providers.sessions import NO_DAY, SessionColumns, date_of, day_of
+from mdc_resources.providers.decoding.bars import PRICES, AssembledBars, BarColumns, assemble
+from mdc_resources.providers.decoding.numbers import read_texts
+from mdc_resources.providers.decoding.sessions import NO_DAY, SessionColumns, date_of, day_of
 from mdc_resources.schema.arrow import BARS, PRICE, SIZE
 from tests.providers.asking import FRIDAY, MONDAY, WEEK, dialect_of, is_canonical, want
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdc_resources.domain.errors import PayloadError
-from mdc_resources.providers.delimited import Delimited, read_delimited
+from mdc_resources.providers.decoding.delimited import Delimited, read_delimited
 
 HEADER = {"Date": "date", "Px": "close", "Vol": "volume"}
 

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdc_resources.domain.datasets import NumberEncoding
-from mdc_resources.providers.numbers import Numbers, read_floats, read_one, read_texts, shortest
+from mdc_resources.providers.decoding.numbers import Numbers, read_floats, read_one, read_texts, shortest
 from mdc_resources.schema.arrow import PRICE, SIZE
 
 FLOAT32, FLOAT64 = NumberEncoding.FLOAT32, NumberEncoding.FLOAT64
@@ -203,3 +203,19 @@ def test_a_price_in_cents_survives_a_vendors_single(price: Decimal) -> None:
     """What an exchange quoted in cents comes back exactly through float32 on the wire."""
     wire = float(np.float32(price))
     assert read_floats(np.array([wire]), PRICE, encoding=FLOAT32).values[0].as_py() == price
+
+
+@pytest.mark.parametrize("text", ["1e-9999999", "1e9999999", "1E+12345", "9" * 130, "0." + "7679" * 12])
+def test_what_arrow_cannot_be_asked_is_read_one_by_one(text: str) -> None:
+    """Its cast ends the process on a huge exponent, and wraps around on too many digits."""
+    found = read_texts(pa.array(["1.5", text, None], pa.string()), PRICE)
+    assert found.values.to_pylist() == [Decimal("1.5"), None, None]
+    assert list(found.errors) == [1]
+
+
+def test_a_derived_number_of_many_digits_is_rounded_not_wrapped() -> None:
+    """Half-even at the column's last place."""
+    text = "0.7679191919191919191919191919191919191919191919"
+    found = read_texts(pa.array([text], pa.string()), PRICE, derived=True)
+    assert found.values.to_pylist() == [Decimal("0.767919192")]
+    assert found.rounded == {0}

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mdc_resources.domain.errors import ConfigError
 from mdc_resources.providers import registry
+from mdc_resources.sandbox.dialects import DIALECTS
+from tests.providers.conformance import TAPES
+from tests.providers.matrix import published
+
+ROOT = Path(__file__).parents[2]
+RECORDED = Path(__file__).parent / "recorded"
 
 
-def test_the_four_providers_of_this_package_are_installed() -> None:
-    """The entry points name yahoo, stooq, alpaca and files."""
-    assert {"alpaca", "files", "stooq", "yahoo"} <= set(registry.provider_names())
+def test_modules_entry_points_dialects_tapes_and_docs_name_the_same_providers() -> None:
+    """None of them can be forgotten; files have no vendor, so no dialect, and OpenFIGI is only searched."""
+    folder = ROOT / "mdc_resources" / "providers"
+    modules = [*folder.glob("*.py"), *folder.glob("*/__init__.py")]
+    on_disk = {
+        path.parent.name if path.stem == "__init__" else path.stem
+        for path in modules
+        if "\nPROVIDER = " in path.read_text(encoding="utf-8")
+    }
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert on_disk == set(declared["project"]["entry-points"][registry.GROUP])
+    assert on_disk == set(registry.provider_names())
+    assert on_disk - {"files"} == set(DIALECTS) - {"openfigi"}
+    assert on_disk == {path.name for path in TAPES.iterdir()}
+    assert on_disk == {name for name, _ in published()}
+    assert {path.stem for path in RECORDED.glob("*.py")} - {"__init__"} == on_disk - {"files"}
 
 
 def test_all_are_loaded_by_their_names_in_order() -> None:
@@ -34,7 +55,7 @@ def test_an_unknown_name_offers_the_nearest(typed: str, meant: str) -> None:
 
 def test_a_name_like_no_other_lists_what_there_is() -> None:
     """Where nothing is near, the known names are listed."""
-    with pytest.raises(ConfigError, match="Known: alpaca, files"):
+    with pytest.raises(ConfigError, match="Known: alpaca, alphavantage"):
         registry.provider("zzzzzzzz")
 
 

@@ -6,24 +6,19 @@ import datetime as dt
 import json
 import random
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mdc_resources.domain.datasets import Basis, Dataset
+from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import (
-    Disposition,
-    OutOfRange,
     PayloadError,
-    ProviderError,
-    RateLimited,
     UnknownSymbol,
 )
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.providers.yahoo import PROVIDER, vendor_symbol
-from mdc_resources.schema.arrow import BARS, CORPORATE_ACTIONS, INSTRUMENTS
+from mdc_resources.schema.arrow import BARS
 from tests.providers.asking import (
     FRIDAY,
     MONDAY,
@@ -36,7 +31,6 @@ from tests.providers.asking import (
     opened,
     prices,
     refusal,
-    respond,
     rows,
     same,
     want,
@@ -353,177 +347,3 @@ def test_minutes_declare_how_much_may_be_asked() -> None:
     """The spec keeps the planner within eight days a request and thirty of history."""
     offer = PROVIDER.spec.offers[MINUTES]
     assert (offer.max_sessions, offer.history_days) == (5, 29)
-
-
-EVENTS = {
-    "dividends": {str(opened(WEEK[1])): {"amount": 0.56, "date": opened(WEEK[1])}},
-    "splits": {
-        str(opened(WEEK[3])): {"date": opened(WEEK[3]), "numerator": 4, "denominator": 1, "splitRatio": "4:1"}
-    },
-}
-
-
-@pytest.mark.parametrize("dataset", [Dataset.BARS_1D, ACTIONS], ids=["along with bars", "asked for"])
-def test_splits_and_dividends_come_with_the_chart(dataset: Dataset) -> None:
-    """Both are canonical rows on their ex-date, on the split basis."""
-    page = decode(want("yahoo", "AAPL", dataset=dataset), chart(events=EVENTS))
-    assert is_canonical(page.tables[ACTIONS], CORPORATE_ACTIONS)
-    dividend, split = rows(page, ACTIONS)
-    assert (dividend["kind"], dividend["ex_date"], dividend["amount"], dividend["currency"]) == (
-        "dividend", WEEK[1], Decimal("0.56"), "USD",
-    )  # fmt: skip
-    assert (split["kind"], split["session"], split["ratio_to"], split["ratio_from"]) == (
-        "split",
-        WEEK[3],
-        4,
-        1,
-    )
-    assert {row["basis"] for row in (dividend, split)} == {Basis.SPLIT}
-    assert {row["known_at"] for row in (dividend, split)} == {RECEIVED}
-    assert (Dataset.BARS_1D in page.tables) == (dataset is Dataset.BARS_1D)
-
-
-@pytest.mark.parametrize(
-    ("numerator", "denominator", "ratio"),
-    [(3, 2, (3, 2)), (1.5, 1, (3, 2)), (1, 8, (1, 8)), (10, 10, (1, 1))],
-)
-def test_ratios_become_two_integers_in_lowest_terms(
-    numerator: float, denominator: float, ratio: tuple[int, int]
-) -> None:
-    """1.5:1 and 3:2 are the same split."""
-    event = {"date": opened(MONDAY), "numerator": numerator, "denominator": denominator}
-    (row,) = rows(
-        decode(want("yahoo", "AAPL", dataset=ACTIONS), chart(events={"splits": {"1": event}})), ACTIONS
-    )
-    assert Fraction(row["ratio_to"], row["ratio_from"]) == Fraction(*ratio)
-
-
-def test_a_restated_dividend_that_does_not_fit_is_rounded_and_flagged() -> None:
-    """0.56 split many times over has more than nine decimals."""
-    events = {"dividends": {"1": {"amount": 0.00123456789, "date": opened(MONDAY)}}}
-    (row,) = rows(decode(want("yahoo", "AAPL", dataset=ACTIONS), chart(events=events)), ACTIONS)
-    assert (row["amount"], row["exact"]) == (Decimal("0.001234568"), False)
-
-
-BAD_SPLIT = {"splits": {"1": {"date": opened(MONDAY), "numerator": 0, "denominator": 1}}}
-
-
-def test_an_unreadable_event_is_rejected_on_its_date() -> None:
-    """Asked for events, a bad one is rejected where it happened."""
-    page = decode(want("yahoo", "AAPL", dataset=ACTIONS), chart(events={**EVENTS, **BAD_SPLIT}))
-    assert [(wrong.session, wrong.symbol) for wrong in page.rejected] == [(MONDAY, "AAPL")]
-    assert len(rows(page, ACTIONS)) == 1
-
-
-def test_an_unreadable_event_along_with_bars_leaves_the_events_out() -> None:
-    """The bars stand; but no session may pass for one where nothing happened."""
-    page = decode(want("yahoo", "AAPL"), chart(events={**EVENTS, **BAD_SPLIT}))
-    assert len(rows(page)) == 5
-    assert ACTIONS not in page.tables
-    assert page.rejected == ()
-    assert "one cannot be read" in page.warnings[0]
-
-
-@pytest.mark.parametrize("event", [{"amount": 1, "date": "soon"}, {"amount": 1}, 5, None])
-def test_an_event_without_a_date_refuses_the_answer(event: object) -> None:
-    """It could belong to any session, so none can be settled."""
-    error = refusal(want("yahoo", "AAPL", dataset=ACTIONS), chart(events={"dividends": {"1": event}}))
-    assert isinstance(error, PayloadError)
-
-
-def test_the_instrument_comes_with_the_chart() -> None:
-    """What the vendor says the instrument is, under the last session asked for."""
-    page = decode(want("yahoo", "AAPL"), chart())
-    assert is_canonical(page.tables[Dataset.INSTRUMENTS], INSTRUMENTS)
-    assert rows(page, Dataset.INSTRUMENTS) == [
-        {
-            "symbol": "AAPL",
-            "session": FRIDAY,
-            "name": "Apple Inc.",
-            "instrument_type": "equity",
-            "currency": "USD",
-            "venue": "NMS",
-            "timezone": "America/New_York",
-            "first_trade": dt.date(1980, 12, 12),
-            "source": "yahoo",
-        }
-    ]
-
-
-def _error(code: str, description: str) -> dict[str, Any]:
-    return {"chart": {"result": None, "error": {"code": code, "description": description}}}
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
-        (404, _error("Not Found", "No data found, symbol may be delisted"), UnknownSymbol),
-        (200, _error("Not Found", "No data found, symbol may be delisted"), UnknownSymbol),
-        (404, "<html>gone</html>", PayloadError),
-        (404, "nothing here", UnknownSymbol),
-        (400, _error("Bad Request", "Data doesn't exist for startDate = 1, endDate = 2"), OutOfRange),
-        (422, _error("Unprocessable Entity", "1m data not available for startDate=1"), OutOfRange),
-        (
-            422,
-            _error("Unprocessable Entity", "The requested range must be within the last 30 days."),
-            OutOfRange,
-        ),
-        (400, _error("Bad Request", "Invalid input - interval=1q"), PayloadError),
-        (302, "moved", PayloadError),
-        (200, "Too Many Requests\r\n", RateLimited),
-        (200, {"error": "rate limit"}, RateLimited),
-        (200, "<!DOCTYPE html><html>consent</html>", PayloadError),
-        (200, "", PayloadError),
-        (200, "  \n", PayloadError),
-        (200, "OK", PayloadError),
-        (200, "[]", PayloadError),
-        (200, "{}", PayloadError),
-        (200, {"chart": {"result": [], "error": None}}, PayloadError),
-        (200, {"chart": None}, PayloadError),
-        (200, {"chart": {"result": [{"meta": {"symbol": "AAPL"}}]}}, PayloadError),
-    ],
-)
-def test_errors_are_named_whatever_the_status(status: int, body: object, kind: type[ProviderError]) -> None:
-    """A body that is no chart is an error of the right kind, also with status 200."""
-    error = refusal(want("yahoo", "AAPL"), body, status=status)
-    assert type(error) is kind
-    assert error.provider == "yahoo"
-
-
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-def test_statuses_with_a_general_meaning_are_the_transports(status: int) -> None:
-    """Their headers (Retry-After) are read in one place."""
-    assert PROVIDER.classify(respond("Too Many Requests\r\n", status)) is None
-
-
-def test_an_unknown_symbol_is_named_and_skipped() -> None:
-    """The error says which symbol, and is a fact about this provider only."""
-    error = refusal(want("yahoo", "ZZZZ"), _error("Not Found", "No data found"), status=404)
-    assert isinstance(error, UnknownSymbol)
-    assert (error.symbol, error.disposition) == ("ZZZZ", Disposition.SKIP)
-
-
-@pytest.mark.parametrize("cut", [1, 60, 400, -1, -3])
-def test_a_truncated_body_is_refused_and_never_half_read(cut: int) -> None:
-    """A prefix of a document is no document."""
-    body = json.dumps(chart()).encode()[:cut]
-    assert isinstance(refusal(want("yahoo", "AAPL"), body), PayloadError)
-
-
-def test_a_second_document_behind_the_first_is_refused() -> None:
-    """Two answers in one body are none."""
-    body = json.dumps(chart()) * 2
-    assert isinstance(refusal(want("yahoo", "AAPL"), body), PayloadError)
-
-
-@pytest.mark.parametrize("opening", ["[", '{"chart":', '{"chart":{"result":['])
-def test_nesting_without_end_is_refused(opening: str) -> None:
-    """A million brackets end in an error of ours, not in a crash."""
-    assert isinstance(refusal(want("yahoo", "AAPL"), opening * 1_000_000), PayloadError)
-
-
-def test_error_messages_cannot_forge_a_line() -> None:
-    """What a vendor says is escaped and cut."""
-    error = refusal(want("yahoo", "AAPL"), _error("X\nY", "Z\r\n" * 200), status=400)
-    assert "\n" not in str(error)
-    assert len(str(error)) < 500

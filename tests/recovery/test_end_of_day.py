@@ -221,7 +221,7 @@ def test_a_year_of_ticks_gives_every_session_exactly_once(name, minutes, start, 
     found = [session for _, session in emitted(calendar, settle, kept)]
     due = {s: due_at(calendar, s, settle) for s in calendar.sessions(found[0], end)}
     assert found == [session for session, at in due.items() if at <= kept[-1]]
-    assert len(found) > 240
+    assert len(found) >= 240  # Tokyo in 2019: ten days closed for the new era
 
 
 def test_datasets_with_other_delays_come_at_their_own_times(tmp_path):

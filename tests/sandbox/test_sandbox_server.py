@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from mdc_resources.domain.errors import UsageError
 from mdc_resources.sandbox.command import app
+from mdc_resources.sandbox.dialects import DIALECTS
 from mdc_resources.sandbox.market import Market
 from mdc_resources.sandbox.server import SandboxServer
 from tests.sandbox.asking import KEYS, Ask
@@ -31,7 +32,7 @@ def test_health_says_what_is_served(client: httpx.Client) -> None:
         "seed": 7,
         "calendar": "XNYS",
         "now": "2024-06-28T22:00:00+00:00",
-        "providers": ["yahoo", "stooq", "alpaca"],
+        "providers": list(DIALECTS),
         "replay": 0,
     }
 

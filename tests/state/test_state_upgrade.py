@@ -1,4 +1,4 @@
-"""A state of version 1 goes on being used: nothing is lost, what version 2 added is there."""
+"""A state of version 1 goes on being used: nothing is lost, what later ones added is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mdc_resources.state import tables as current
 from mdc_resources.state.engine import StateEngine
 from tests.state.conftest import MakeKeys
 
-ADDED_IN_2 = ("tries", "uses", "clock")
+ADDED_SINCE = ("tries", "uses", "clock", "answers")
 TTL = dt.timedelta(minutes=30)
 
 
@@ -22,7 +22,7 @@ def as_version_1(home: Home) -> None:
     """Take from the state of ``home`` what version 1 did not have."""
     engine = StateEngine.of(home)
     with engine.write() as connection:
-        for name in ADDED_IN_2:
+        for name in ADDED_SINCE:
             getattr(current, name).drop(connection)
         connection.execute(
             current.counters.update().where(current.counters.c.name == "schema").values(value=1)
@@ -50,15 +50,15 @@ def test_version_1_is_brought_up_to_date(home: Home, keys: MakeKeys) -> None:
         assert after.claimed(Dataset.BARS_1D) == frozenset(claim.granted)
         assert after.breaker("yahoo", Dataset.BARS_1D).reason == "503"
         assert after.claim(Dataset.BARS_1D, [], ttl=TTL).attempt > claim.attempt
-        assert (after.tries(Dataset.BARS_1D), after.uses()) == ({}, {})
+        assert (after.tries(Dataset.BARS_1D), after.uses(), after.answers()) == ({}, {}, {})
         after.note_use([Symbol("AAPL")])
         after.check_clock()
         with after._engine.read() as connection:
-            assert set(ADDED_IN_2) <= tables_of(connection)
+            assert set(ADDED_SINCE) <= tables_of(connection)
             version = connection.scalar(
                 select(current.counters.c.value).where(current.counters.c.name == "schema")
             )
-    assert version == current.VERSION == 2
+    assert version == current.VERSION == 3
 
 
 def test_upgrading_twice_is_upgrading_once(home: Home) -> None:

@@ -60,6 +60,19 @@ def test_a_window_holds_exactly_its_limit(
         assert _take(budgets, limits, 9, seconds=0.2) == 7
 
 
+def test_a_second_is_a_window_too(tmp_path: Path, clock: Callable[[float], None]) -> None:
+    """Two a second: a third within it is refused where it cannot wait, and waits where it can."""
+    limits = Limits(second=2, minute=100)
+    with Budgets.open(tmp_path) as budgets:
+        assert _take(budgets, limits, 5, seconds=0.05) == 2
+        assert budgets.used("acme", limits)["second"] == (2, 2)
+        clock(1.1)
+        assert _take(budgets, limits, 5, seconds=0.05) == 2
+        started = time.monotonic()
+        assert _take(budgets, limits, 2) == 2
+        assert time.monotonic() - started > 0.5
+
+
 def test_every_window_binds(tmp_path: Path, clock: Callable[[float], None]) -> None:
     """Three a minute and five an hour: the fourth waits a minute, the sixth an hour."""
     limits = Limits(minute=3, hour=5)

@@ -1,4 +1,4 @@
-"""Alpaca market data v2: ``GET /v2/stocks/bars`` (many symbols, paged) and ``/v1/corporate-actions``.
+"""Alpaca market data v2: ``GET /v2/stocks/bars`` (many symbols, paged), ticks, ``/v1/corporate-actions``.
 
 Prices are raw as traded unless ``adjustment`` says otherwise; ``start`` and ``end`` are inclusive,
 RFC 3339 or dates of New York. A daily bar carries New York's midnight in UTC. ``limit`` (default
@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from mdc_resources.sandbox.adjust import dividend_factors, split_ratios
 from mdc_resources.sandbox.answers import TEXT, Answer, Page, Query, Row, cents_text
-from mdc_resources.sandbox.dialects import alpaca_actions
+from mdc_resources.sandbox.dialects import alpaca_actions, alpaca_ticks, symbol_search
 from mdc_resources.sandbox.dialects.alpaca_request import NEW_YORK, Asked, BadRequest, read, token_of
 from mdc_resources.sandbox.instruments import Instrument
 from mdc_resources.sandbox.market import Bars, Market
@@ -30,7 +30,7 @@ _MESSAGES = {
 
 
 class Alpaca:
-    """Historical bars and corporate actions."""
+    """Historical bars, trades, quotes and corporate actions."""
 
     name = "alpaca"
     paged = True
@@ -44,9 +44,14 @@ class Alpaca:
         refusal = self._refuse(query.headers)
         if refusal:
             return refusal
+        if found := symbol_search.answer(self.name, query, self._market):
+            return found
         try:
             if query.path == "/v2/stocks/bars":
                 return self._bars(read(query.params, self._market))
+            if query.path in ("/v2/stocks/trades", "/v2/stocks/quotes"):
+                kind = query.path.rpartition("/")[2]
+                return alpaca_ticks.respond(self._market, query.params, kind, _rate_limit())
             if query.path == "/v1/corporate-actions":
                 return alpaca_actions.respond(self._market, query.params)
         except BadRequest as error:
@@ -63,13 +68,15 @@ class Alpaca:
         """A message under a status of 200."""
         return _message(200, "too many requests.")
 
-    def missing(self, query: Query) -> Answer:  # noqa: ARG002 - the same for every symbol
+    def missing(self, query: Query) -> Answer:
         """An empty answer."""
-        return Answer(200, b'{"bars":{},"next_page_token":null}', headers=_rate_limit())
+        kind = query.path.rpartition("/")[2]
+        name = kind if kind in ("trades", "quotes") else "bars"
+        return Answer(200, f'{{"{name}":{{}},"next_page_token":null}}'.encode(), headers=_rate_limit())
 
     def _refuse(self, headers: Mapping[str, str]) -> Answer | None:
         key, secret = headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", "")
-        if not key or not secret:
+        if not key or not secret or key.startswith("bad"):
             return _message(401, _MESSAGES[401])
         if self._keys is not None and self._keys.get(key) != secret:
             return _message(403, _MESSAGES[403])

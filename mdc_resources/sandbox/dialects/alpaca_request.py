@@ -47,12 +47,7 @@ class Asked:
 
 def read(params: Mapping[str, str], market: Market) -> Asked:
     """Read the parameters of a request for bars; raises BadRequest."""
-    symbols = tuple(symbol for symbol in params.get("symbols", "").split(",") if symbol)
-    if not symbols:
-        raise BadRequest("symbols is required")
-    for symbol in symbols:
-        if not _SYMBOL.fullmatch(symbol):
-            raise BadRequest(f"invalid symbol: {symbol[:40]}")
+    symbols = symbols_of(params)
     kind = _TIMEFRAMES.get(params.get("timeframe", ""))
     if kind is None:
         raise BadRequest(f"invalid timeframe: {params.get('timeframe', '')[:40]}")
@@ -60,8 +55,8 @@ def read(params: Mapping[str, str], market: Market) -> Asked:
     if not adjustment <= _ADJUSTMENTS:
         raise BadRequest(f"invalid adjustment: {params['adjustment'][:40]}")
     midnight = dt.datetime.combine(market.today(), dt.time(), NEW_YORK)
-    start = _instant(params.get("start"), "start", default=midnight, end=False)
-    end = _instant(params.get("end"), "end", default=market.now(), end=True)
+    start = read_instant(params.get("start"), "start", default=midnight, end=False)
+    end = read_instant(params.get("end"), "end", default=market.now(), end=True)
     if end < start:
         raise BadRequest("end should not be before start")
     asof = params.get("asof", "")
@@ -83,6 +78,17 @@ def read(params: Mapping[str, str], market: Market) -> Asked:
     )
 
 
+def symbols_of(params: Mapping[str, str]) -> tuple[str, ...]:
+    """The symbols asked for; raises BadRequest where there are none, or one is malformed."""
+    symbols = tuple(symbol for symbol in params.get("symbols", "").split(",") if symbol)
+    if not symbols:
+        raise BadRequest("symbols is required")
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise BadRequest(f"invalid symbol: {symbol[:40]}")
+    return symbols
+
+
 def read_limit(text: str, *, most: int) -> int:
     """A page size of 1 to ``most``; raises BadRequest."""
     if not text.isdecimal() or not 1 <= int(text) <= most:
@@ -90,7 +96,7 @@ def read_limit(text: str, *, most: int) -> int:
     return int(text)
 
 
-def _instant(text: str | None, name: str, *, default: dt.datetime, end: bool) -> dt.datetime:
+def read_instant(text: str | None, name: str, *, default: dt.datetime, end: bool) -> dt.datetime:
     """RFC 3339, or a date of New York: its first instant, or its last where it ends the range."""
     if not text:
         return default
