@@ -10,7 +10,6 @@ The figure includes building the events. Nothing is fetched or stored.
 import datetime as dt
 import os
 import pwd
-import resource
 import shutil
 import socket
 import subprocess
@@ -30,6 +29,7 @@ from mdc_resources import config
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import Symbol
+from tests.memory import peak_mb
 
 Figure = tuple[str, float, str, str, float | None, str]
 MANY, FEW = 2_600, 300
@@ -43,7 +43,7 @@ def dagster_events() -> list[Figure]:
     with _postgres() as url:
         if url:
             found += _measure("PostgreSQL", url)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     found.append(("dagster events: peak memory", peak, "MB", "", None, ""))
     return found
 

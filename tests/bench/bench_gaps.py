@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -30,6 +29,7 @@ from mdc_resources.lake.catalog import Catalog
 from mdc_resources.lake.location import Location
 from mdc_resources.lake.parquet import _write
 from mdc_resources.lake.tables import BY_NAME
+from tests.memory import peak_mb
 
 Figure = tuple[str, float, str, str, float | None, str]
 LARGE, SMALL = (5_000, 2_500), (100, 2_500)
@@ -185,7 +185,7 @@ def _median(work: Callable[[], object]) -> float:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_mb()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+from tests.memory import peak_mb
 
 SYMBOLS = 250
 START, END = dt.date(2024, 1, 2), dt.date(2024, 12, 31)
@@ -67,7 +68,7 @@ def _measure(url: str, folder: str, latency: float, per_second: int) -> tuple[in
     outcome = backfill(home, Want(Dataset.BARS_1D, symbols, START, END), run_id="bench")
     seconds = time.perf_counter() - began
     assert outcome.counts[PartitionState.PRESENT] == outcome.expected == SYMBOLS * 252, outcome.errors
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     return outcome.requests_sent, outcome.requests_minimum, seconds, peak
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.requests import Attempt
 from mdc_resources.lake import CommitBatch, Lake, fingerprints
 from mdc_resources.schema.arrow import BARS, PRICE, SIZE
+from tests.memory import peak_mb
 
 MINUTES = 390
 YEAR = 250
@@ -230,7 +230,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def _run(work: Callable[[Path], list[Figure]]) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="mdc-bench-") as folder:
         figures = work(Path(folder))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     name = work.__name__.removeprefix("_")
     return [*figures, Figure(f"peak memory of {name}", peak, "MB", "", 0.0, "")]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from mdc_resources.domain.time import now
 from mdc_resources.lake import CommitBatch, Lake
 from mdc_resources.recovery.repairs import plan_repairs
 from mdc_resources.state import State
+from tests.memory import peak_mb
 
 Figure = tuple[str, float, str, str, float | None, str]
 SESSIONS, HOLES = 2_500, 0.02
@@ -137,7 +137,7 @@ def _plan(folder: str) -> dict[str, float]:
     with closing(Lake.open(home.lake_dir)) as lake, State.open(home) as state:
         plan = plan_repairs(home, lake, state, at=now(), in_flight={}, limit=10)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     return {"seconds": seconds, "open": plan.open, "runs": len(plan.repairs), "mb": peak}
 
 

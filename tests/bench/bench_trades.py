@@ -11,7 +11,6 @@ import datetime as dt
 import io
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 from mdc_resources.lake import CommitBatch, Lake
+from tests.memory import peak_mb
 
 SYMBOL, SESSION = "AAPL", dt.date(2025, 6, 2)
 BUSY = dt.date(2024, 6, 3)
@@ -191,7 +191,7 @@ def _backfill(url: str) -> tuple[int, float, float]:
         outcome = backfill(home, Want(Dataset.TRADES, (Symbol("BUSY"),), BUSY, BUSY), run_id="bench")
         seconds = time.perf_counter() - began
     assert outcome.rows > 1_000_000, outcome.errors
-    return outcome.rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return outcome.rows, seconds, peak_mb()
 
 
 BENCHES: tuple[Callable[[], list[Figure]], ...] = (trades_to_lake, busy_session)

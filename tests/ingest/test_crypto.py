@@ -134,7 +134,7 @@ def test_kraken_keeps_two_years_of_days(coins: Served) -> None:
     outcome = fetch(coins.home, DAILY, D(2022, 1, 1), D(2022, 1, 3), KRAKEN)
     assert states(outcome) == [MISSING] * 3
     assert outcome.requests_sent == 0
-    assert any("before its history" in error for error in outcome.errors)
+    assert any("outside its history" in error for error in outcome.errors)
 
 
 def test_minutes_of_kraken_that_are_gone_are_missing(coins: Served) -> None:

@@ -15,11 +15,12 @@ from tests.homes import KEYS, Served
 LIMIT_MB = 600
 HALF_DAY = dt.date(2024, 7, 3)  # some million trades of BUSY
 _PROGRAM = """
-import resource, sys
+import sys
 from tests.ingest.program import main
+from tests.memory import peak_mb
 main(*sys.argv[1:])
 print()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(round(peak_mb()))
 """
 
 
