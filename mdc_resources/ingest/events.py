@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from mdc_resources.transport.http import HttpTransport
 
 CURSOR_DAYS = 3
 _NO_SUCH_CURSOR = (400, 404, 410, 422)
+AHEAD = 6  # pages that wait while a row group is written: as long as reading about as many takes
 AT_ONCE = 2
 """Partitions that are streamed at the same time: each holds a row group, a page and their copies."""
 
@@ -142,7 +145,7 @@ class EventAsker:
                 await paging.run()
                 if paging.refused_cursor:
                     get_logger().info("events.cursor_refused", provider=answer.candidate.name)
-                    paging.start_over()
+                    await paging.start_over()
                     await paging.run()
                 return await paging.finish()
             except BaseException:
@@ -162,7 +165,8 @@ class _Paging:
         self._key = PartitionKey(symbol, request.start)
         self._dialect = answer.candidate.dialect(answer.calendar)
         self._stream = self._new_stream()
-        self._writing: asyncio.Task[None] | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._writing: deque[asyncio.Future[None]] = deque()
         self._resumed = 0
         self._asked = 0
 
@@ -216,8 +220,9 @@ class _Paging:
         except ProviderError as error:
             answer.error = error
 
-    def start_over(self) -> None:
+    async def start_over(self) -> None:
         """Forget what was resumed."""
+        await self._settle()
         self.forget()
         self._stream.spool.abandon()
         self._stream = self._new_stream()
@@ -234,6 +239,7 @@ class _Paging:
         """Wait for the spool and close it."""
         await self._settle()
         finished = await asyncio.to_thread(self._stream.finish)
+        self._writer.shutdown(wait=False)
         whole = self._answer.error is None and not finished.incomplete and not runs_still(self._answer)
         if finished.bad or (self._answer.error is None and not (whole and finished.rows)):
             self.forget()  # to read these pages once more would come to the same
@@ -243,6 +249,7 @@ class _Paging:
         """Leave no file behind."""
         with contextlib.suppress(Exception):
             await self._settle()
+        self._writer.shutdown(wait=True)
         self._stream.spool.abandon()
 
     def _new_stream(self) -> Stream:
@@ -273,14 +280,15 @@ class _Paging:
             return None
 
     async def _take(self, page: Page) -> None:
-        """Spool ``page`` in a thread while the next one is on its way."""
-        await self._settle()
-        self._writing = asyncio.create_task(asyncio.to_thread(self._stream.take, page))
+        """Spool ``page`` in a thread while the next ones are on their way."""
+        while len(self._writing) >= AHEAD:
+            await self._writing.popleft()
+        loop = asyncio.get_running_loop()
+        self._writing.append(loop.run_in_executor(self._writer, self._stream.take, page))
 
     async def _settle(self) -> None:
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            await writing
+        while self._writing:
+            await self._writing.popleft()
 
     def _note(self, number: int, page: Page) -> None:
         answer = self._answer

@@ -13,8 +13,9 @@ import json
 import multiprocessing
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 from mdc_resources.lake import CommitBatch, Lake
@@ -110,7 +111,7 @@ def _lake(bodies: list[bytes], lake: Lake) -> int:
     from mdc_resources.domain.datasets import Dataset
     from mdc_resources.domain.requests import FetchRequest, HttpResponse
     from mdc_resources.domain.symbols import Symbol
-    from mdc_resources.ingest.events import Stream
+    from mdc_resources.ingest.events import AHEAD, Stream
     from mdc_resources.ingest.spool import Spool
     from mdc_resources.providers.registry import provider
     from mdc_resources.providers.spec import Dialect
@@ -122,14 +123,14 @@ def _lake(bodies: list[bytes], lake: Lake) -> int:
     stream = Stream(Spool(lake.root / "spool", Dataset.TRADES, key, dialect.source))
     wire = alpaca.plan(request, dialect)
     with ThreadPoolExecutor(1) as thread:  # as the run does it: a page is spooled while the next is decoded
-        writing = None
+        writing = deque[Future[None]]()
         for body in bodies:
             page = alpaca.decode(request, dialect, wire, HttpResponse(200, {}, body, dt.datetime.now(dt.UTC)))
-            if writing is not None:
-                writing.result()
-            writing = thread.submit(stream.take, page)
-        if writing is not None:
-            writing.result()
+            if len(writing) >= AHEAD:
+                writing.popleft().result()
+            writing.append(thread.submit(stream.take, page))
+        for one in writing:
+            one.result()
     spooled = stream.finish().spooled
     assert spooled is not None
     line = CoverageRow(

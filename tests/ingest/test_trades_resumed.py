@@ -160,7 +160,12 @@ def test_a_cursor_that_the_vendor_refuses_is_given_up(served: Served, pages: int
 
 def test_spools_of_dead_runs_are_swept(served: Served) -> None:
     """A killed run leaves its file; the next one removes it."""
-    kill_at_page(served, 17)
+    served.fault("alpaca", "slow", match=page(17), times=100, params={"seconds": 60.0})
+    process = start(served.home, "killed")
+    until(lambda: len(spools(served.home)) == 1, process)
+    process.kill()
+    process.wait()
+    served.calm()
     assert len(spools(served.home)) == 1
     fetch(served.home)
     assert spools(served.home) == []
