@@ -56,6 +56,9 @@ def until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.02)
 
 
+SHORT = {"file.written", "commit.begun", "commit.added", "commit.done"}  # the others are for `make chaos`
+
+
 def kill_at_page(served: Served, number: int, run_id: str = "killed") -> None:
     """SIGKILL a backfill that waits for page ``number``."""
     served.fault("alpaca", "slow", match=page(number), times=100, params={"seconds": 60.0})
@@ -189,7 +192,13 @@ def content(home: Home) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["file.written", *FILE[2:], *COMMIT])
+@pytest.mark.parametrize(
+    "point",
+    [
+        point if point in SHORT else pytest.param(point, marks=pytest.mark.chaos)
+        for point in ("file.written", *FILE[2:], *COMMIT)
+    ],
+)
 def test_killed_at_any_step_it_is_old_or_new(
     served: Served, pages: int, undisturbed: list[tuple[Any, ...]], point: str
 ) -> None:
