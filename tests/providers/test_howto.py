@@ -49,7 +49,7 @@ def _follow(clone: Path, command: str) -> str:
         f"{clone / '.venv' / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "MDC"))}
-    words = command.replace("pytest -q", "python -m pytest -q -p no:cacheprovider", 1)
+    words = command.replace("pytest ", "python -m pytest -p no:cacheprovider ", 1)
     if words.startswith("mdc "):
         words = words.replace("mdc ", "python -m mdc_resources.cli.main ", 1)
     ran = subprocess.run(
