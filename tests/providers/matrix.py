@@ -17,7 +17,7 @@ from mdc_resources.providers.registry import load_providers, provider, provider_
 from mdc_resources.providers.spec import Offer, ProviderSpec
 from mdc_resources.sandbox.server import SandboxServer
 from tests.providers.conformance import TAPES, recordings_of
-from tests.providers.conformance_live import NotApplicable
+from tests.providers.live_bench import NotApplicable
 from tests.providers.suite import Check, bench_of, checks, vendors
 
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"

@@ -12,7 +12,8 @@ from mdc_resources.sandbox.market import Market
 from mdc_resources.sandbox.server import SandboxServer
 from tests.providers import conformance, conformance_live
 from tests.providers.conformance import TAPES, tapes_of
-from tests.providers.conformance_live import NOW, Bench, needs_a_dialect
+from tests.providers.conformance_live import needs_a_dialect
+from tests.providers.live_bench import NOW, Bench
 
 
 @dataclass(frozen=True, slots=True)
