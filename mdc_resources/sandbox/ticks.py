@@ -6,7 +6,7 @@ its count. Every trade has a quote just before it that shows the price it took. 
 are a function of (seed, symbol, session); ``now`` only decides how many minutes are over.
 
 Ids rise with time, also from one session to the next, and are dense within a session: see
-:func:`first_id` and :func:`session_of_id`.
+:func:`first_id`.
 """
 
 from __future__ import annotations
@@ -88,11 +88,6 @@ def quotes_of(market: Market, symbol: str, session: dt.date) -> Quotes:
 def first_id(session: dt.date) -> int:
     """The id of the first trade of ``session``; the others count up from it."""
     return (session - _EPOCH).days * _IDS_PER_SESSION + 1
-
-
-def session_of_id(trade_id: int) -> dt.date:
-    """The session to which ``trade_id`` belongs, whether or not such a trade exists."""
-    return _EPOCH + dt.timedelta(days=(trade_id - 1) // _IDS_PER_SESSION)
 
 
 class _Hashed:

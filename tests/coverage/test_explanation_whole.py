@@ -54,7 +54,7 @@ def test_a_price_that_needs_uncovered_actions_is_null_with_the_reason(home):
 
 
 def test_observations_and_incidents_of_the_partition_are_its_own(home):
-    """What another source said, and what was noted about exactly this session, and nothing of the next."""
+    """What another source said and what was noted about that very day, and nothing of the next."""
     symbol, session = Symbol("AAPL"), D("2024-03-05")
     at = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)
     say(
