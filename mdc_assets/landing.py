@@ -29,6 +29,7 @@ from mdc_assets.preview import preview_of
 from mdc_resources.config import Home
 from mdc_resources.coverage.expectation import ledger
 from mdc_resources.coverage.listings import listings_of
+from mdc_resources.coverage.universes import universe_to_join
 from mdc_resources.dagster_resources import lake_of
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey
 from mdc_resources.domain.datasets import Dataset
@@ -131,16 +132,18 @@ def land(
 
 
 def places_of(home: Home, symbols: Iterable[Symbol]) -> dict[Symbol, Member]:
-    """The shard of each symbol; one that is in no universe joins the default one.
+    """The shard of each symbol; one that is in no universe joins the default one, a coin that of coins.
 
     Raises:
-        UsageError: the default universe is full, or not configured.
+        UsageError: the universe to join is full, or not configured.
     """
     with State.open(home) as state:
         seated = {member.symbol: member for member in state.members(active_only=False)}
-        strangers = [symbol for symbol in symbols if symbol not in seated]
-        if strangers:
-            name = home.settings.ingest.default_universe
+        joining: dict[str, list[Symbol]] = {}
+        for symbol in symbols:
+            if symbol not in seated:
+                joining.setdefault(universe_to_join(home, symbol), []).append(symbol)
+        for name, strangers in joining.items():
             universe = home.settings.universes.get(name)
             if universe is None:
                 raise UsageError(

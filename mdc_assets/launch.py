@@ -20,6 +20,8 @@ from mdc_resources.domain.priorities import Priority
 if TYPE_CHECKING:
     from mdc_assets.queue import Queue
     from mdc_resources.ingest import Outcome, Progress, Want
+    from mdc_resources.landing.land import Landed
+    from mdc_resources.landing.refill import Refilled
     from mdc_resources.recovery.reconciling import ReconcileReport
 
 LOCATION = "mdc"
@@ -105,6 +107,20 @@ class DagsterReporter:
 
         with _quiet_logger():
             return reconcile_here(home, dry_run=dry_run)
+
+    def land(self, home: Home) -> Landed:
+        """Land sealed segments of live capture, as a run of this process."""
+        from mdc_assets.capture_run import land_here
+
+        with _quiet_logger():
+            return land_here(home)
+
+    def refill(self, home: Home) -> Refilled:
+        """Refill holes of live capture from history, as a run of this process."""
+        from mdc_assets.capture_run import refill_here
+
+        with _quiet_logger():
+            return refill_here(home)
 
     def lacking(self, home: Home) -> dict[str, str]:
         """What the queue misses in a ``dagster.yaml`` that a person changed: effect -> lines to add."""

@@ -17,6 +17,9 @@ from mdc_resources.coverage.maps import CoverageMap
 from mdc_resources.domain.coverage import CoverageRow
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.ingest import Outcome
+from mdc_resources.lake import SegmentRow
+from mdc_resources.landing.land import Landed
+from mdc_resources.landing.refill import Refilled
 from mdc_resources.recovery.damage import Verified
 from mdc_resources.recovery.reconciling import ReconcileReport
 from mdc_resources.schema.arrow import schema_of
@@ -37,6 +40,7 @@ FAILOVERS = "mdc/failovers"
 MISSING = "mdc/missing"
 SECONDS = "mdc/seconds"
 PREVIEW = "mdc/preview"
+HOLES = "mdc/holes"
 COVERAGE = "mdc/coverage"
 MAP = "mdc/map"
 SHOWN = 20  # names listed in one value
@@ -65,6 +69,54 @@ def of_partition(row: CoverageRow, *, snapshot: int | None) -> dict[str, RawMeta
     if snapshot is not None:
         found[SNAPSHOT] = snapshot
     return {name: value for name, value in found.items() if value != ""}
+
+
+def of_captured(row: CoverageRow, *, snapshot: int | None, holes: int) -> dict[str, RawMetadataValue]:
+    """The same of a partition that live capture feeds, with its holes that are open."""
+    return {**of_partition(row, snapshot=snapshot), HOLES: holes}
+
+
+def of_segments(segments: Sequence[SegmentRow]) -> dict[str, RawMetadataValue]:
+    """Sealed segments of one log: counts, and from when to when."""
+    first, last = min(each.first_ns for each in segments), max(each.last_ns for each in segments)
+    return {
+        "mdc/segments": len(segments),
+        "mdc/frames": sum(each.frames for each in segments),
+        "mdc/bytes": sum(each.bytes for each in segments),
+        "mdc/rows": sum(each.rows for each in segments),
+        "mdc/rejected": sum(each.rejected for each in segments),
+        "mdc/first": MetadataValue.timestamp(first / 1e9),
+        "mdc/last": MetadataValue.timestamp(last / 1e9),
+    }
+
+
+def of_landing(landed: Landed) -> dict[str, RawMetadataValue]:
+    """What a landing as a whole came to."""
+    found: dict[str, RawMetadataValue] = {f"mdc/rows/{name}": n for name, n in sorted(landed.rows.items())}
+    found |= {
+        "mdc/segments": landed.segments,
+        "mdc/partitions": len(landed.partitions),
+        HOLES: len(landed.holes),
+        "mdc/rejected": landed.rejected,
+        "mdc/waiting": len(landed.waiting),
+    }
+    return found
+
+
+def of_refill(done: Refilled) -> dict[str, RawMetadataValue]:
+    """What a refill as a whole came to, the first reasons of what stays open."""
+    return {
+        "mdc/repaired": len(done.repairs),
+        "mdc/rows": done.rows,
+        REQUESTS: done.requests,
+        "mdc/waiting": done.waiting,
+        "mdc/gave_up": len(done.gave_up),
+        "mdc/failed": [
+            f"{hole.dataset} {hole.key.symbol} {hole.key.session}: {reason}"
+            for hole, reason in done.failed[:SHOWN]
+        ],
+        SECONDS: round(done.seconds, 3),
+    }
 
 
 def of_unlisted(why: str) -> dict[str, RawMetadataValue]:

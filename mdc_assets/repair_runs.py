@@ -95,6 +95,15 @@ class History:
         deaths = len(list(takewhile(_died, ended)))
         return deaths >= DEATHS_FORGIVEN and since < min(first * 2 ** min(deaths - 3, 30), longest)
 
+    def rest(self, *, at: dt.datetime, first: float, longest: float) -> float:
+        """Seconds until the same may be asked for once more: every run of it that ended left it open."""
+        ended = [record for record in self.runs if record.dagster_run.is_finished]
+        if not ended:
+            return 0.0
+        pause = min(first * 2 ** min(len(ended) - 1, 30), longest)
+        since = (at - _end_of(ended[0])).total_seconds()
+        return max(0.0, float(pause) - since)
+
 
 def _died(record: RunRecord) -> bool:
     """True if the run ended without reaching the end of its step."""

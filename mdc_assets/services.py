@@ -1,4 +1,5 @@
-"""The processes of a served home: code server, web server, daemon, and the sandbox where it is one.
+"""The processes of a served home: code server, web server, daemon; the sidecar where it captures live
+feeds, and the sandbox where it is one.
 
 Each is a command line and a probe. The web server and the daemon find the code server by a
 workspace file with one gRPC location, so that it can be restarted under them.
@@ -34,6 +35,7 @@ load_from:
 _MDC = "from mdc_resources.cli.main import main; main()"
 _HEARTBEAT_SECONDS = 180.0
 _PROBE_SECONDS = 3.0
+_LIVE_RATE = "5"  # trades a second and symbol
 
 
 def services_of(home: Home, instance: DagsterInstance, *, code_port: int) -> list[Service]:
@@ -57,11 +59,26 @@ def services_of(home: Home, instance: DagsterInstance, *, code_port: int) -> lis
             "daemon", (sys.executable, "-m", "dagster._daemon", "run", "-w", workspace), _beats(instance)
         ),
     ]
+    captures = any(feed.enabled for feed in home.settings.stream.values())
+    if captures:
+        found.append(_sidecar(home))
     vendor = home.settings.sandbox
     if home.settings.lake.sandbox and is_free(LOOPBACK, vendor.port):
-        options = ("--port", str(vendor.port), "--seed", str(vendor.seed))
+        options = ["--port", str(vendor.port), "--seed", str(vendor.seed)]
+        # Given, its history tells what its live feeds told.
+        options += ["--live-rate", _LIVE_RATE] if captures else []
         found.insert(0, Service("sandbox", (sys.executable, "-c", _MDC, "sandbox", "serve", *options)))
     return found
+
+
+def _sidecar(home: Home) -> Service:
+    """The process that captures live feeds; it meets Dagster on disk only."""
+    at = home.settings.sidecar
+    command = (sys.executable, "-c", _MDC, "--config", str(home.config_file), "stream", "run")
+    host = f"[{at.host}]" if ":" in at.host else at.host
+    # On a port of the system's choice it cannot be asked: then only its death is seen.
+    probe = (lambda: http_answers(f"http://{host}:{at.port}/live")) if at.port else None
+    return Service("sidecar", command, probe)
 
 
 def url_of(home: Home) -> str:

@@ -4,10 +4,13 @@ Built on dagster-duckdb's resource, so code written for it works: ``get_connecti
 in-memory connection with the lake's views in place. It cannot write; data enters by ingest alone.
 """
 
+# ruff: noqa: S608 - names in statements are constants of this package; values are bound
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from mdc_resources.config import Home
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import UsageError
 from mdc_resources.domain.symbols import Symbol
-from mdc_resources.lake import Lake
+from mdc_resources.lake import Lake, SegmentRow
 from mdc_resources.schema.arrow import ROW_KEYS
 
 _VIEWS = {Dataset.BARS_1D: "bars_1d_stored"}
@@ -40,6 +43,34 @@ _DUPLICATES = """
 SELECT symbol, min(session) FROM {view} WHERE list_contains(?, symbol)
 GROUP BY {keys} HAVING count(*) > 1 LIMIT ?
 """
+_OPEN_HOLES = """
+SELECT symbol, session, reason, start_ns FROM holes
+WHERE dataset = ? AND state = 'open' AND list_contains(?, symbol) ORDER BY start_ns LIMIT ?
+"""
+# The sessions that capture touched last: a partition is asked about while it grows, not for ever.
+_CAPTURED = """
+WITH newest AS (
+    SELECT DISTINCT symbol, session FROM spans
+    WHERE dataset = ? AND list_contains(?, symbol)
+    QUALIFY dense_rank() OVER (PARTITION BY symbol ORDER BY session DESC) <= 2
+)"""
+_OUT_OF_ORDER = (
+    _CAPTURED
+    + """
+SELECT symbol, session FROM (
+    SELECT symbol, session, ts_recv < lag(ts_recv IGNORE NULLS)
+        OVER (PARTITION BY symbol, session ORDER BY ordinal) AS back
+    FROM {view} SEMI JOIN newest USING (symbol, session)
+) WHERE back GROUP BY ALL LIMIT ?
+"""
+)
+_CAPTURED_TWICE = (
+    _CAPTURED
+    + """
+SELECT symbol, session, trade_id FROM {view} SEMI JOIN newest USING (symbol, session)
+WHERE trade_id IS NOT NULL GROUP BY symbol, session, venue, trade_id HAVING count(*) > 1 LIMIT ?
+"""
+)
 
 Found = list[tuple[Any, ...]]
 
@@ -89,6 +120,40 @@ def duplicates(
     """(symbol, session) of keys with more than one row; at most ``limit``."""
     sql = _DUPLICATES.format(view=_view(dataset), keys=", ".join(ROW_KEYS[dataset]))
     return connection.execute(sql, [list(symbols), limit]).fetchall()
+
+
+def open_holes(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, symbols: Sequence[Symbol], *, limit: int
+) -> Found:
+    """(symbol, session, reason, start_ns) of holes of live capture that are open; at most ``limit``."""
+    return connection.execute(_OPEN_HOLES, [str(dataset), list(symbols), limit]).fetchall()
+
+
+def out_of_order(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, symbols: Sequence[Symbol], *, limit: int
+) -> Found:
+    """(symbol, session) of captured partitions whose newest rows are not in the order of capture."""
+    sql = _OUT_OF_ORDER.format(view=_view(dataset))
+    return connection.execute(sql, [str(dataset), list(symbols), limit]).fetchall()
+
+
+def captured_twice(
+    connection: duckdb.DuckDBPyConnection, dataset: Dataset, symbols: Sequence[Symbol], *, limit: int
+) -> Found:
+    """(symbol, session, trade id) of captured trades that are stored twice; at most ``limit``."""
+    sql = _CAPTURED_TWICE.format(view=_view(dataset))
+    return connection.execute(sql, [str(dataset), list(symbols), limit]).fetchall()
+
+
+def segments_of(connection: duckdb.DuckDBPyConnection, run_id: str) -> dict[str, list[SegmentRow]]:
+    """The segments that the run ``run_id`` landed, by shard."""
+    names = [field.name for field in fields(SegmentRow)]
+    sql = f"SELECT {', '.join(names)} FROM segments WHERE run_id = ? ORDER BY shard, number"
+    found: dict[str, list[SegmentRow]] = {}
+    for row in connection.execute(sql, [run_id]).fetchall():
+        segment = SegmentRow(*row)
+        found.setdefault(segment.shard, []).append(segment)
+    return found
 
 
 class NoPickles(IOManager):

@@ -1,7 +1,8 @@
-"""``mdc demo``: a complete backfill over a synthetic market, with two vendors failing on the way.
+"""``mdc demo``: a backfill over a synthetic market, with two vendors failing, and ten seconds of it live.
 
 Deterministic: seed, symbols and dates are fixed and lie in the past, so a second run on any later
-day finds everything covered, sends nothing and writes nothing.
+day finds everything covered, sends nothing and writes nothing. What is captured live is of the day
+itself; it is captured once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdc_resources.cli import demo_report, options, output
+from mdc_resources.cli import demo_capture, demo_report, options, output
 from mdc_resources.cli.served_sandbox import sandbox_of
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import ExitCode, UsageError
@@ -44,9 +45,10 @@ def demo(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Backfill 12 symbols x 6 months of daily and 3 x 5 sessions of minute bars, then query them.
+    """Backfill 12 symbols x 6 months of daily and 3 x 5 sessions of minute bars, then capture live.
 
-    Makes a sandbox home in DIR and serves its synthetic market for as long as it runs.
+    Makes a sandbox home in DIR and serves its synthetic market for as long as it runs. A second time
+    it shows what is there.
     """
     root = folder.expanduser().resolve()
     if dry_run:
@@ -56,6 +58,8 @@ def demo(
     _join(home)
     with output.quiet_logs():
         outcomes = _fill(home, quiet=as_json)
+        if not demo_capture.is_captured(home):
+            demo_capture.capture(home, quiet=as_json)
     if as_json:
         output.print_json(demo_report.as_dict(home, outcomes))
     else:
@@ -86,7 +90,18 @@ def _home(root: Path) -> Home:
             )
         return home
     port = config.SandboxSettings().port
-    return make_home(root, sandbox=True, port=port, environ=os.environ)
+    return _with_feeds(make_home(root, sandbox=True, port=port, environ=os.environ), port)
+
+
+def _with_feeds(home: Home, port: int) -> Home:
+    """A new home with coins and live feeds in its settings."""
+    from mdc_resources import config
+    from mdc_resources.cli.home_files import replace_file
+    from mdc_resources.cli.home_templates import live_text
+
+    text = home.config_file.read_text(encoding="utf-8")
+    replace_file(home.config_file, text + live_text(port), mode=0o644)
+    return config.load(home.config_file)
 
 
 def _join(home: Home) -> None:
@@ -109,13 +124,14 @@ def _fill(home: Home, *, quiet: bool) -> list[Outcome]:
     outcomes = []
     with sandbox_of(home) as (url, served):
         for want in open_wants:
-            _set_faults(url, FAULTS if want.dataset is Dataset.BARS_1D else ())
+            set_faults(url, FAULTS if want.dataset is Dataset.BARS_1D else ())
             with output.progress_bar(f"{want.dataset:<17}", quiet=quiet) as on_progress:
                 outcomes.append(reporter.run(served, want, on_progress=on_progress))
     return outcomes
 
 
-def _set_faults(url: str, faults: tuple[dict[str, object], ...]) -> None:
+def set_faults(url: str, faults: tuple[dict[str, object], ...]) -> None:
+    """Replace the faults of the sandbox at ``url``."""
     import httpx
 
     with httpx.Client(trust_env=False) as client:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdc_resources.cli import output
+from mdc_resources.domain.symbols import Symbol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from mdc_resources.config import Home
     from mdc_resources.domain.coverage import CoverageSummary
     from mdc_resources.ingest import Outcome, Want
+    from mdc_resources.query.books import ArchivedBook
 
+_CAPTURED = ("trades", "quotes", "depth")
+_COUNTED = ("dataset", "symbol", "session", "source", "rows")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 QUERY = """\
 WITH daily AS (
@@ -47,12 +51,16 @@ def coverage(home: Home) -> list[tuple[Want, CoverageSummary]]:
 
 def as_dict(home: Home, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """The JSON form."""
+    from mdc_resources.cli import holes
+
     covered = {str(want.dataset): _percent(seen) for want, seen in coverage(home)}
     return {
         "home": home.root,
         "fetched": bool(outcomes),
         "runs": [outcome.as_dict() for outcome in outcomes],
         "coverage_percent": covered,
+        "captured": [dict(zip(_COUNTED, row, strict=True)) for row in captured(home)[0]],
+        "holes": holes.look(home),
     }
 
 
@@ -70,6 +78,7 @@ def print_report(home: Home, outcomes: Sequence[Outcome]) -> None:
     else:
         _print_nothing_done(home)
     _print_query(home)
+    _print_capture(home)
     _print_next(home)
 
 
@@ -121,6 +130,42 @@ def _print_query(home: Home) -> None:
     output.print_table(columns, table, right=columns[1:-1])
 
 
+def _print_capture(home: Home) -> None:
+    """Rows of live capture, every hole with what repaired it, and the top of a book."""
+    from mdc_resources.cli import holes
+    from mdc_resources.cli.book import print_book
+
+    rows, book = captured(home)
+    if not rows:
+        return
+    print("\nCaptured live, from feeds that lost a connection and left out messages (mdc stream run):\n")
+    output.print_table(_COUNTED, rows, right=("rows",))
+    print("\nIts holes, and what repaired them (mdc holes):\n")
+    holes.print_rows(holes.look(home))
+    print("\nNobody keeps order books: theirs end with the next snapshot, and stay marked.")
+    if book is not None and not book.broken:
+        print("\nThe top of a book, rebuilt from the archive (mdc book):\n")
+        print_book(book, 3)
+
+
+def captured(home: Home) -> tuple[list[tuple[object, ...]], ArchivedBook | None]:
+    """Rows by dataset, symbol and source, and the newest book there is of the symbol with depth."""
+    from contextlib import closing
+
+    from mdc_resources.domain.time import to_utc
+    from mdc_resources.query.books import read_book
+    from mdc_resources.query.session import connect
+
+    counted = " UNION ALL ".join(
+        f"SELECT '{name}', symbol, session, source, count(*) FROM {name} GROUP BY ALL"  # noqa: S608
+        for name in _CAPTURED
+    )
+    with closing(connect(home)) as connection:
+        rows = [tuple(row) for row in connection.execute(f"{counted} ORDER BY ALL DESC").fetchall()]
+        newest = connection.execute("SELECT symbol, max(ts) FROM depth GROUP BY ALL LIMIT 1").fetchone()
+        return rows, read_book(connection, Symbol(newest[0]), to_utc(newest[1])) if newest else None
+
+
 def _print_next(home: Home) -> None:
     from mdc_resources.cli.demo import DAYS
 
@@ -132,6 +177,7 @@ def _print_next(home: Home) -> None:
         (f"{mdc} coverage --dataset bars_1d --start {DAYS[0]} --end {DAYS[1]}", "the gaps: none"),
         (f'{mdc} query "{counts}"', "what was sent"),
         (f"{mdc} lake verify --deep", "is all of it sound?"),
+        (f"{mdc} holes --all", "what live capture missed, and what repaired it"),
         ("mdc init ~/market-data", "a home of your own, for real data; docs/tutorial.md goes on from here"),
     )
     print("\nNext:")

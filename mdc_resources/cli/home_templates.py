@@ -85,6 +85,39 @@ seed = 7
 openfigi = "http://127.0.0.1:{port}/openfigi"
 """
 
+_LIVE = """
+[providers.kraken]
+base_url = "{url}/kraken"
+limits = {{ minute = 6000 }}
+
+[providers.coinbase]
+base_url = "{url}/coinbase"
+limits = {{ minute = 6000 }}
+
+[universes.crypto]
+calendar = "24/7"
+asset_class = "crypto"
+start = 2020-01-01
+
+[stream.kraken]                # captured by `mdc stream run`, which `mdc up` keeps running
+symbols = ["KRAKEN:BTC-USD"]
+datasets = ["trades", "depth"]
+levels = 10
+ws_url = "{live}/kraken/ws"
+
+[stream.coinbase]
+symbols = ["COINBASE:BTC-USD"]
+datasets = ["trades"]
+ws_url = "{live}/coinbase/ws"
+
+[stream.alpaca]
+symbols = ["AAPL"]
+datasets = ["trades", "quotes"]
+feed = "sip"
+hours = "always"               # the synthetic market trades around the clock
+ws_url = "{live}/alpaca/ws"
+"""
+
 _EXCHANGES = ("kraken", "coinbase", "binance")  # each serves the symbols that name it, and needs no key
 _REMOTE_LIMITS = "# limits = { minute = 60, hour = 1000 }\n"
 
@@ -118,6 +151,12 @@ def _coins(port: int | None) -> str:
         if port is not None:
             lines.append(f'# base_url = "http://127.0.0.1:{port}/{name}"\n# limits = {{ minute = 6000 }}')
     return "\n".join(lines) + "\n"
+
+
+def live_text(port: int) -> str:
+    """Coins and live feeds for the end of a sandbox home's ``mdc.toml``, all at the local server."""
+    url, live = f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}"
+    return _LIVE.format(url=url, live=live)
 
 
 def dotenv_text(dagster_home: Path, credentials: Iterable[str], *, sandbox: bool) -> str:

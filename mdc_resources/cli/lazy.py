@@ -58,12 +58,13 @@ class LazyGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Help lines from the table alone: nothing is imported."""
+        """Help lines from the table; a plug-in's own, whose group must be cheap to import."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, entry in self.table.items():
             sections.setdefault(entry.section, []).append((name, entry.help))
-        if plugins := [(name, "") for name in _plugins() if name not in self.table]:
-            sections["Plug-ins"] = plugins
+        for name, point in _plugins().items():
+            if name not in self.table:
+                sections.setdefault("From the floor above", []).append((name, point.load().info.help or ""))
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)

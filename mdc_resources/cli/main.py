@@ -36,6 +36,8 @@ class Root(LazyGroup):
         "queue": Lazy(f"{_HERE}.queue:app", "What waits to be fetched: list, bump, pause, cancel.", _NOUNS),
         "reconcile": Lazy(f"{_HERE}.reconcile:app", "The web UI against the lake, both ways.", _NOUNS),
         "actions": Lazy(f"{_HERE}.actions:app", "Splits and dividends: check with a second source.", _NOUNS),
+        "holes": Lazy(f"{_HERE}.holes:app", "What live feeds did not deliver: list, repair.", _NOUNS),
+        "book": Lazy(f"{_HERE}.book:app", "The order book as it stood at an instant.", _NOUNS),
         "universe": Lazy(f"{_HERE}.universe:app", "Universes: list, grow.", _NOUNS),
         "symbols": Lazy(f"{_HERE}.symbols:app", "Symbols: search, members, FIGIs, import, renames.", _NOUNS),
         "lake": Lazy(f"{_HERE}.lake:app", "The lake: status, snapshots, verify, rebuild.", _NOUNS),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mdc_resources.domain.priorities import Priority
     from mdc_resources.domain.queue import Change, QueuedRun
     from mdc_resources.ingest import Outcome, Progress, Want
+    from mdc_resources.landing.land import Landed
+    from mdc_resources.landing.refill import Refilled
     from mdc_resources.recovery.reconciling import ReconcileReport
 
 GROUP = "mdc.reporters"
@@ -73,6 +75,14 @@ class Reporter(Protocol):
 
     def reconcile(self, home: Home, *, dry_run: bool) -> ReconcileReport:
         """Report what the event log lacks, mark as missing what the ledger lacks; nothing is fetched."""
+        ...
+
+    def land(self, home: Home) -> Landed:
+        """Land sealed segments of live capture in this process, as a run of the orchestrator."""
+        ...
+
+    def refill(self, home: Home) -> Refilled:
+        """Refill holes of live capture from history, likewise."""
         ...
 
     def lacking(self, home: Home) -> dict[str, str]:

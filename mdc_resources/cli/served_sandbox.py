@@ -33,8 +33,10 @@ main()
 
 
 @contextmanager
-def sandbox_of(home: Home) -> Iterator[tuple[str, Home]]:
+def sandbox_of(home: Home, *, live_rate: float | None = None) -> Iterator[tuple[str, Home]]:
     """Serve the market of ``home``; yields its URL, and ``home`` with its vendors pointed at it.
+
+    ``live_rate`` is how often each symbol is traded a second on the live feeds.
 
     Raises:
         UsageError: it did not answer in time; its own words are in the message.
@@ -42,20 +44,28 @@ def sandbox_of(home: Home) -> Iterator[tuple[str, Home]]:
     from mdc_resources import config
 
     port = _free_port()
-    words = ("sandbox", "serve", "--port", str(port), "--seed", str(home.settings.sandbox.seed))
+    words = ["sandbox", "serve", "--port", str(port), "--seed", str(home.settings.sandbox.seed)]
+    if live_rate is not None:
+        words += ["--live-rate", str(live_rate)]
     with subprocess.Popen(  # noqa: S603  our own command line
         [sys.executable, "-c", _LAUNCH, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as server:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(server, url)
-            urls = {
-                f"MDC__PROVIDERS__{name.upper()}__BASE_URL": f"{url}/{name}"
-                for name in home.settings.providers
-            }
-            yield url, config.load(home.config_file, environ={**os.environ, **urls})
+            yield url, config.load(home.config_file, environ={**os.environ, **pointed_at(home, url)})
         finally:
             _stop(server)
+
+
+def pointed_at(home: Home, url: str) -> dict[str, str]:
+    """The environment that points every vendor of ``home``, and every live feed, at the server ``url``."""
+    live = url.replace("http", "ws", 1)
+    providers = {
+        f"MDC__PROVIDERS__{name.upper()}__BASE_URL": f"{url}/{name}" for name in home.settings.providers
+    }
+    feeds = {f"MDC__STREAM__{name.upper()}__WS_URL": f"{live}/{name}/ws" for name in home.settings.stream}
+    return {**providers, **feeds}
 
 
 def _free_port() -> int:

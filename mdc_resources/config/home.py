@@ -21,7 +21,9 @@ from mdc_resources.config.sections import (
     SandboxSettings,
     ScheduleSettings,
     SearchSettings,
+    SidecarSettings,
     SlaSettings,
+    StreamSettings,
     TransportSettings,
     UniverseSettings,
     default_datasets,
@@ -49,6 +51,8 @@ class Settings(BaseSettings):
     dagster: DagsterSettings = DagsterSettings()
     sandbox: SandboxSettings = SandboxSettings()
     search: SearchSettings = SearchSettings()
+    sidecar: SidecarSettings = SidecarSettings()
+    stream: dict[str, StreamSettings] = Field(default_factory=dict)
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     universes: dict[str, UniverseSettings] = Field(default_factory=lambda: {"us": UniverseSettings()})
     datasets: dict[str, DatasetSettings] = Field(default_factory=default_datasets)
@@ -119,6 +123,16 @@ class Home:
     def raw_dir(self) -> Path:
         """Root of the raw archive (WARC)."""
         return self.root / "raw"
+
+    @property
+    def wal_dir(self) -> Path:
+        """Logs that are being written by the sidecar, a folder per shard."""
+        return self.root / "wal"
+
+    @property
+    def segments_dir(self) -> Path:
+        """Sealed segments of those logs: the raw partitions, a folder per shard."""
+        return self.root / "segments"
 
     @property
     def state_dir(self) -> Path:

@@ -200,6 +200,65 @@ class SandboxSettings(_Section):
     seed: int = 7
 
 
+class StreamSettings(_Section):
+    """One live feed, ``[stream.coinbase]``: what it captures, and who stands in for it.
+
+    ``symbols`` are spread over ``shards`` logs, each with a lease of its own. ``levels`` is how deep
+    books are kept, ``symbol_levels`` for single symbols. ``backups`` are feeds of the same market that
+    take over when this one is silent, fails or lags; while they do, it is probed.
+    """
+
+    enabled: bool = True
+    symbols: tuple[str, ...] = ()
+    datasets: tuple[Literal["trades", "quotes", "depth"], ...] = ()  # empty: all that the feed has
+    levels: int = Field(default=100, ge=1, le=10_000)
+    symbol_levels: dict[str, int] = Field(default_factory=dict)
+    shards: int = Field(default=1, ge=1, le=64)
+    ws_url: str | None = None
+    rest_url: str | None = None
+    feed: str | None = Field(default=None, description="the vendor's own: sip, iex ...")
+    hours: Literal["extended", "regular", "always"] = Field(
+        default="extended", description="extended: 04:00 to 20:00 local time; always: also when it is closed"
+    )
+    silence: str | None = Field(default=None, description="reconnect after it; the feed's own where left out")
+    lifetime: str | None = Field(default=None, description="replace connections of this age, overlapping")
+    backups: tuple[str, ...] = ()
+    failover_silence: str = "30s"
+    failover_errors: int = Field(default=5, ge=1, description="failed connections in a row")
+    failover_lag: str = Field(default="10s", description="median of what arrives, against its event time")
+    probe: str = Field(default="60s", description="between two probes of the primary")
+
+    @field_validator("ws_url")
+    @classmethod
+    def _is_ws_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("ws://", "wss://")):
+            raise ValueError("must start with ws:// or wss://")
+        return value
+
+    @field_validator("silence", "lifetime", "failover_silence", "failover_lag", "probe")
+    @classmethod
+    def _is_duration(cls, value: str | None) -> str | None:
+        return value if value is None else _checked_duration(value)
+
+
+class SidecarSettings(_Section):
+    """The capturing process, ``mdc stream run``: its log, its queues and its own HTTP address."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8791, ge=0, le=65535)
+    commit_ms: float = Field(default=10.0, gt=0, le=1000, description="exposure: the longest wait for fsync")
+    segment_mb: float = Field(default=64.0, ge=0.05, le=4096)
+    segment_seconds: float = Field(default=300.0, ge=0.5)
+    reserve_mb: float = Field(default=256.0, ge=0, description="disk kept free for the log")
+    queue_mb: float = Field(default=64.0, gt=0, description="not yet durable; beyond it reading stops")
+    monitor_frames: int = Field(default=20_000, ge=1, description="that wait for monitors; the oldest go")
+    subscriber_events: int = Field(default=10_000, ge=1, description="that wait per tail; the oldest go")
+    backoff_seconds: float = Field(default=1.0, gt=0, description="before the first reconnect")
+    longest_backoff_seconds: float = Field(default=60.0, gt=0)
+    max_frame_mb: float = Field(default=16.0, gt=0, description="a larger frame ends its connection")
+    land_attempts: int = Field(default=5, ge=1, description="of one segment, before it is a dead letter")
+
+
 def default_datasets() -> dict[str, DatasetSettings]:
     """Settings of the datasets that have defaults of their own."""
     return {

@@ -20,7 +20,9 @@ class FetchRequest:
     """One provider is asked for ``symbols`` over the sessions ``start``..``end``, both inclusive.
 
     ``asof`` is the date of the fetch: adjusted prices mean something only with the splits known
-    that day. ``attempt`` is the claim's fencing token.
+    that day. ``attempt`` is the claim's fencing token. ``window`` narrows events to a part of their
+    session, nanoseconds UTC, half-open; such an answer says nothing about the rest of it, and is never
+    stored as if it were the whole.
     """
 
     provider: str
@@ -31,6 +33,7 @@ class FetchRequest:
     calendar: str
     asof: dt.date
     attempt: int = 0
+    window: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

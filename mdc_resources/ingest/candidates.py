@@ -71,11 +71,13 @@ def candidates(
     venue: str | None = None,
     only: str | None = None,
     state: State | None = None,
+    market: str = "",
 ) -> tuple[list[Candidate], list[str]]:
     """Candidates for ``dataset`` in the order of asking, and why others were left out.
 
     ``venue`` is that of the symbols (empty where they name none); None asks about any. With
     ``state``, budgets, breakers and recent health have a say in the order; without, it is by rank.
+    ``market`` is the one to be measured; by default it is that of the best rank.
 
     Raises:
         ConfigError: ``only`` or a configured provider is unknown.
@@ -96,6 +98,8 @@ def candidates(
     for name, provider in providers.items():
         candidate = _candidate(provider, home.settings.providers.get(name), dataset)
         reason = _unusable(home, candidate, asset_class, venue) if candidate else "does not offer it"
+        if candidate and not reason and market and candidate.offer.market != market:
+            reason = f"measures {candidate.offer.market}, not {market}"
         if only == name and reason:
             _refuse(name, dataset, reason)
         if candidate and not reason and only in (None, name):

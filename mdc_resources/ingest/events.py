@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mdc_resources.calendars import Calendar
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
-from mdc_resources.domain.errors import OutOfRange, PayloadError, ProviderError, UnknownSymbol
+from mdc_resources.domain.errors import OutOfRange, PayloadError, ProviderError, UnknownSymbol, UsageError
 from mdc_resources.domain.requests import Attempt, HttpRequest, HttpResponse
 from mdc_resources.ingest.asking import MAX_PAGES, Answer, ask_page, told_at_of
 from mdc_resources.ingest.assessing import RAW_LIMIT, BadRow
@@ -135,8 +135,11 @@ class EventAsker:
     async def ask(self, answer: Answer, attempts: list[Attempt]) -> Finished:
         """Everything ``answer.candidate`` says of the one partition of ``answer.request``.
 
-        A ProviderError becomes ``answer.error``; what arrived before it is in the result.
+        A ProviderError becomes ``answer.error``; what arrived before it is in the result. Raises
+        UsageError for a request with a window: its answer is no partition.
         """
+        if answer.request.window is not None:
+            raise UsageError("a part of a session was asked for as if it were the whole")
         async with self.turns:
             paging = _Paging(self, answer, attempts)
             if self.fresh:

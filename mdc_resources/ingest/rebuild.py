@@ -129,6 +129,8 @@ class _Replay:
             if isinstance(entry, ArchivedExchange):
                 exchanges[entry.record_id] = _slim(entry)
                 continue
+            if "refilled" in entry.note:  # parts of captured partitions: they follow when those are landed
+                continue
             self._commit(entry, exchanges)
             for record in cast("Sequence[str]", entry.note["records"]):
                 # Pages of events may be cited again: a partial partition goes on where it stopped.
@@ -196,6 +198,7 @@ class _Replay:
                 if each.fetch.dataset is row.dataset
                 and each.fetch.symbols == (row.symbol,)
                 and each.fetch.start == row.session
+                and each.fetch.window is None
             ),
             key=lambda each: each.page,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import DataError, LakeError
 from mdc_resources.domain.time import now
+from mdc_resources.lake.captured import key_table, tails
 from mdc_resources.lake.catalog import Catalog
 from mdc_resources.lake.crashpoints import crashpoint
 from mdc_resources.lake.ledgers import Stamp, ledger_rows
@@ -57,6 +58,7 @@ def commit(catalog: Catalog, lock: CommitLock, batch: CommitBatch, *, sandbox: b
         crashpoint("commit.locked")
         with catalog.transaction(author=batch.run_id, message=_message(batch), extra=_extra(batch)) as seq:
             crashpoint("commit.begun")
+            _check_appends(catalog, batch)
             for dataset, keys in replaced.items():
                 if file := replace_rows(catalog, dataset, keys, fresh.get(dataset)):
                     files[dataset] = file
@@ -105,16 +107,25 @@ def replace_rows(
 
 def _by_dataset(batch: CommitBatch) -> dict[Dataset, pa.Table]:
     """The replaced keys of each dataset as a table (symbol, session)."""
+    return {dataset: key_table(keys) for dataset, keys in _grouped(batch.replaces).items()}
+
+
+def _grouped(keys: Iterable[tuple[Dataset, PartitionKey]]) -> dict[Dataset, list[PartitionKey]]:
     grouped: dict[Dataset, list[PartitionKey]] = defaultdict(list)
-    for dataset, key in batch.replaces:
+    for dataset, key in keys:
         grouped[dataset].append(key)
-    return {
-        dataset: pa.table({
-            "symbol": pa.array([key.symbol for key in keys], pa.string()),
-            "session": pa.array([key.session for key in keys], pa.date32()),
-        })
-        for dataset, keys in grouped.items()
-    }  # fmt: skip
+    return grouped
+
+
+def _check_appends(catalog: Catalog, batch: CommitBatch) -> None:
+    """Rows that are stored and rows that are added must come to what coverage says."""
+    for dataset, keys in _grouped(batch.appends).items():
+        stored = tails(catalog, dataset, keys)
+        added = _counts(batch.tables[dataset]) if dataset in batch.tables else {}
+        said = {row.key: row.row_count for row in batch.coverage if row.dataset is dataset}
+        for key in keys:
+            total = (stored[key].rows if key in stored else 0) + added.get(key, 0)
+            _check_count(dataset, key, total, {(dataset, key): said[key]} if key in said else {})
 
 
 def _check(batch: CommitBatch, *, sandbox: bool) -> None:
@@ -127,7 +138,9 @@ def _check(batch: CommitBatch, *, sandbox: bool) -> None:
     for dataset, table in batch.tables.items():
         for source in pc.unique(table.column("source")).to_pylist():
             _check_source(source, sandbox=sandbox)
-        _check_counts(dataset, table, explained)
+        for key, count in _counts(table).items():
+            if (dataset, key) not in batch.appends:
+                _check_count(dataset, key, count, explained)
     for file in batch.files:
         _check_source(file.source, sandbox=sandbox)
         if file.key in _keys(batch.tables.get(file.dataset)):
@@ -137,14 +150,12 @@ def _check(batch: CommitBatch, *, sandbox: bool) -> None:
         _check_count(file.dataset, file.key, file.rows, explained)
 
 
-def _check_counts(dataset: Dataset, table: pa.Table, explained: Counts) -> None:
-    """Every partition with rows must be explained by coverage with the same count."""
+def _counts(table: pa.Table) -> dict[PartitionKey, int]:
     grouped = (
         table.select(["symbol", "session"]).group_by(["symbol", "session"]).aggregate([([], "count_all")])
     )
     columns = (grouped.column(name).to_pylist() for name in ("symbol", "session", "count_all"))
-    for symbol, session, count in zip(*columns, strict=True):
-        _check_count(dataset, PartitionKey(symbol, session), count, explained)
+    return {PartitionKey(symbol, session): count for symbol, session, count in zip(*columns, strict=True)}
 
 
 def _check_count(dataset: Dataset, key: PartitionKey, count: int, explained: Counts) -> None:
@@ -158,11 +169,7 @@ def _check_count(dataset: Dataset, key: PartitionKey, count: int, explained: Cou
 
 
 def _keys(table: pa.Table | None) -> set[PartitionKey]:
-    if table is None:
-        return set()
-    pairs = table.select(["symbol", "session"]).group_by(["symbol", "session"]).aggregate([])
-    columns = (pairs.column(name).to_pylist() for name in ("symbol", "session"))
-    return {PartitionKey(symbol, session) for symbol, session in zip(*columns, strict=True)}
+    return set() if table is None else set(_counts(table))
 
 
 def _check_source(source: str, *, sandbox: bool) -> None:

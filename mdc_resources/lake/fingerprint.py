@@ -79,6 +79,15 @@ class Accumulator:
         self.rows += table.num_rows
 
     @property
+    def sums(self) -> tuple[int, ...]:
+        """What was added up so far, to go on from with :meth:`resume`."""
+        return tuple(self._sums)
+
+    def resume(self, rows: int, sums: Iterable[int]) -> None:
+        """Go on where another one of the same dataset had come to."""
+        self._sums, self.rows = list(sums), rows
+
+    @property
     def fingerprint(self) -> str:
         """What :func:`fingerprints` says of all rows so far; empty without rows."""
         return _named(self._sums, self.rows) if self.rows else ""

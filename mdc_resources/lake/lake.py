@@ -23,6 +23,7 @@ from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import LakeBusy, LakeError, LakeMarkerMissing, StorageFailed, UsageError
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.domain.time import to_utc
+from mdc_resources.lake import captured
 from mdc_resources.lake import commit as protocol
 from mdc_resources.lake.catalog import ALIAS, Catalog, attach
 from mdc_resources.lake.compact import MIN_FILES, compact
@@ -38,8 +39,10 @@ from mdc_resources.lake.model import (
     CompactReceipt,
     Damage,
     Finding,
+    HoleRow,
     LakeStatus,
     Snapshot,
+    Span,
     TableStatus,
 )
 from mdc_resources.lake.tables import SCHEMA_VERSION, TABLES
@@ -212,6 +215,46 @@ class Lake:
         )
         with self._thread:
             return self._catalog.query(query, [dataset.value, since, start, end, list(symbols)])
+
+    def landed_segments(self) -> dict[str, frozenset[int]]:
+        """Numbers of the captured segments that were landed, by shard."""
+        with self._thread:
+            return captured.landed_segments(self._catalog)
+
+    def holes(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        symbols: Collection[Symbol] | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+        states: Collection[str] | None = None,
+    ) -> list[HoleRow]:
+        """Holes of live capture as they stand now, for sessions ``start``..``end`` inclusive."""
+        with self._thread:
+            return captured.holes(self._catalog, dataset, symbols, start, end, states)
+
+    def spans(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        symbols: Collection[Symbol] | None = None,
+        start: dt.date | None = None,
+        end: dt.date | None = None,
+    ) -> list[Span]:
+        """Spans of event partitions as they stand now, for sessions ``start``..``end`` inclusive."""
+        with self._thread:
+            return captured.spans(self._catalog, dataset, symbols, start, end)
+
+    def tails(self, dataset: Dataset, keys: Collection[PartitionKey]) -> dict[PartitionKey, captured.Tail]:
+        """Where the stored rows of each of ``keys`` end; those without rows are left out."""
+        with self._thread:
+            return captured.tails(self._catalog, dataset, keys)
+
+    def stored_of(self, dataset: Dataset, rows: pa.Table, identity: Sequence[str]) -> pa.Table:
+        """Identities among ``rows`` that are stored; see :func:`mdc_resources.lake.captured.stored_of`."""
+        with self._thread:
+            return captured.stored_of(self._catalog, dataset, rows, identity)
 
     def gap_bits(
         self, dataset: Dataset, *, since: dt.date, end: dt.date, symbols: Sequence[Symbol] | None = None

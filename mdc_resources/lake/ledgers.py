@@ -10,7 +10,16 @@ import pyarrow as pa
 
 from mdc_resources.domain.coverage import CoverageRow
 from mdc_resources.domain.requests import Attempt
-from mdc_resources.lake.model import CommitBatch, Incident, Observation, QuarantineRow, Score, Span
+from mdc_resources.lake.model import (
+    CommitBatch,
+    HoleRow,
+    Incident,
+    Observation,
+    QuarantineRow,
+    Score,
+    SegmentRow,
+    Span,
+)
 from mdc_resources.lake.tables import BY_NAME
 
 
@@ -32,6 +41,8 @@ def ledger_rows(batch: CommitBatch, stamp: Stamp) -> Iterator[tuple[str, pa.Tabl
         ("quarantine", batch.quarantine, (_quarantine(row, batch.attempt) for row in batch.quarantine)),
         ("incidents", batch.incidents, (_incident(row) for row in batch.incidents)),
         ("spans", batch.spans, (_span(row) for row in batch.spans)),
+        ("holes", batch.holes, (_hole(row) for row in batch.holes)),
+        ("segments", batch.segments, (_segment(row) for row in batch.segments)),
         ("quality", batch.scores, (_score(row) for row in batch.scores)),
     )
     for name, given, rows in groups:
@@ -87,6 +98,20 @@ def _span(row: Span) -> tuple[object, ...]:
     return (
         row.dataset.value, row.key.symbol, row.key.session, row.start_ns, row.end_ns, row.source, row.state,
         row.reason,
+    )  # fmt: skip
+
+
+def _hole(row: HoleRow) -> tuple[object, ...]:
+    return (
+        row.dataset.value, row.key.symbol, row.key.session, row.hole_id, row.provider, row.connection,
+        row.channel, row.start_ns, row.end_ns, row.reason, row.state,
+    )  # fmt: skip
+
+
+def _segment(row: SegmentRow) -> tuple[object, ...]:
+    return (
+        row.shard, row.number, row.feed, row.first_ns, row.last_ns, row.records, row.frames, row.bytes,
+        row.rows, row.rejected, row.state, row.reason, row.decoder_version,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 A :class:`CommitBatch` is everything one commit makes visible at once: rows, the coverage that
 explains them, the requests that were sent for them. A batch holds either all of a partition's rows
-or none of them. Rows that are too many to be held come as finished files (:class:`PreparedFile`).
+or none of them, or says that it appends. Rows that are too many to be held come as finished files
+(:class:`PreparedFile`).
 """
 
 from __future__ import annotations
@@ -99,6 +100,44 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class HoleRow:
+    """A time a live feed did not deliver, within one session. The newest row of a ``hole_id`` counts.
+
+    ``state`` is ``open``, ``unrepairable`` (no history to refill it from) or ``repaired``.
+    """
+
+    dataset: Dataset
+    key: PartitionKey
+    hole_id: str
+    provider: str
+    connection: str
+    channel: str
+    start_ns: int
+    end_ns: int
+    reason: str
+    state: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """One sealed segment of a captured log, and what landing it came to."""
+
+    shard: str
+    number: int
+    feed: str
+    first_ns: int
+    last_ns: int
+    records: int
+    frames: int
+    bytes: int
+    rows: int
+    rejected: int
+    state: str = "landed"
+    reason: str = ""
+    decoder_version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """A finding about one partition, for the ``quality`` ledger; ``value`` is a statistic, not a price."""
 
@@ -116,8 +155,10 @@ class CommitBatch:
 
     ``tables`` carry the canonical schema. ``coverage`` explains every partition the batch is
     about; one without rows in ``tables`` and not in ``replaces`` keeps the rows it has.
-    ``replaces`` are partitions that hold rows now and lose them. ``before_commit`` runs under the
-    commit lock right before the catalog commits, and stops the commit by raising.
+    ``replaces`` are partitions that hold rows now and lose them. ``appends`` are partitions that hold
+    rows and keep them: ``tables`` carry only the new ones, coverage counts and hashes all of them.
+    ``before_commit`` runs under the commit lock right before the catalog commits, and stops the commit
+    by raising.
     """
 
     run_id: str
@@ -125,12 +166,15 @@ class CommitBatch:
     tables: Mapping[Dataset, pa.Table]
     coverage: Sequence[CoverageRow]
     replaces: frozenset[tuple[Dataset, PartitionKey]] = frozenset()
+    appends: frozenset[tuple[Dataset, PartitionKey]] = frozenset()
     attempts: Sequence[Attempt] = ()
     observations: Sequence[Observation] = ()
     quarantine: Sequence[QuarantineRow] = ()
     incidents: Sequence[Incident] = ()
     files: Sequence[PreparedFile] = ()
     spans: Sequence[Span] = ()
+    holes: Sequence[HoleRow] = ()
+    segments: Sequence[SegmentRow] = ()
     scores: Sequence[Score] = ()
     before_commit: Callable[[], None] = field(default=_allow, repr=False)
 

@@ -16,10 +16,11 @@ Written by `python -m mdc_resources.lake.reference` from `mdc_resources/lake/tab
 
 Schema version {SCHEMA_VERSION}. Instants are UTC. Ledgers are append-only and change only by migration.
 A reader's connection (`mdc query`, `mdc.connect()`) shows the tables under their names, and besides:
-`coverage` (newest row per partition) and `coverage_log` (all rows), `bars_1d` (split-consistent; also
+`coverage` (newest row per partition) and `coverage_log` (all rows), `holes` and `spans` (what counts
+now), `holes_log` and `spans_log`, `bars_1d` (split-consistent; also
 `bars_1d_split`), `bars_1d_raw`, `bars_1d_total` and `bars_1d_stored`. The adjusted views add
-`null_reason`: why a price is NULL. `trades` and `quotes` gain `ts` (TIMESTAMPTZ, whole microseconds),
-`trades` also `valid` (no correction).
+`null_reason`: why a price is NULL. `trades`, `quotes` and `depth` gain `ts` (TIMESTAMPTZ, whole
+microseconds), `trades` also `valid` (no correction).
 """
 
 

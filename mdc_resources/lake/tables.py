@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from mdc_resources.schema.arrow import SCHEMAS
 
-# 2 added `trades` and `quotes`: tables of their own, made when an older lake is opened.
-SCHEMA_VERSION = 2
+# Tables of their own, made when an older lake is opened: 2 added `trades` and `quotes`, 3 `depth` and
+# `segments`.
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +156,33 @@ LEDGERS: tuple[TableSpec, ...] = (
             Column("channel", "VARCHAR", "channel of the feed"),
             Column("start_ns", "BIGINT", "last instant known good, nanoseconds UTC"),
             Column("end_ns", "BIGINT", "first instant good again, nanoseconds UTC"),
-            Column("reason", "VARCHAR", "disconnect, sequence, checksum, refused or start"),
+            Column("reason", "VARCHAR", "disconnect, sequence, checksum, crossed, refused, start or damaged"),
             Column("state", "VARCHAR", "open, repaired or unrepairable"),
         ),
         ("dataset", "symbol", "session", "start_ns", "commit_seq"),
+    ),
+    TableSpec(
+        "segments",
+        "Sealed segments of captured logs that were landed: one row each, written with what it came to.",
+        (
+            _SEQ,
+            _AT,
+            _RUN,
+            Column("shard", "VARCHAR", "the log it is of: feed-number"),
+            Column("number", "BIGINT", "its place in that log"),
+            Column("feed", "VARCHAR", "the feed the log is of"),
+            Column("first_ns", "BIGINT", "when its first record was received, nanoseconds UTC"),
+            Column("last_ns", "BIGINT", "when its last record was received"),
+            Column("records", "BIGINT", "records read"),
+            Column("frames", "BIGINT", "frames read"),
+            Column("bytes", "BIGINT", "size of the file"),
+            Column("rows", "BIGINT", "rows of all datasets it came to, repetitions among them"),
+            Column("rejected", "BIGINT", "frames or parts of frames that went to quarantine"),
+            Column("state", "VARCHAR", "landed, or damaged: only what lies before the damage was"),
+            Column("reason", "VARCHAR", "what is damaged, and where"),
+            Column("decoder_version", "BIGINT", "of the feed's decoder that read it"),
+        ),
+        ("shard", "number", "commit_seq"),
     ),
     TableSpec(
         "fetches",

@@ -9,8 +9,9 @@ views bring a series to one basis at read time, with the splits and dividends th
 - ``bars_1d_total``  split- and dividend-consistent; its factors are statistics, in DOUBLE;
 - ``bars_1d_stored`` what is stored.
 
-``trades`` and ``quotes`` gain ``ts`` (TIMESTAMPTZ, microseconds; ``ts_event`` is exact), ``trades``
-also ``valid``: false for a trade that was canceled or corrected later.
+``trades``, ``quotes`` and ``depth`` gain ``ts`` (TIMESTAMPTZ, microseconds; ``ts_event`` is exact),
+``trades`` also ``valid``: false for a trade that was canceled or corrected later. ``holes`` and ``spans``
+show what counts now, ``holes_log`` and ``spans_log`` all lines.
 
 A price that needs corporate actions which are not covered is NULL and ``null_reason`` says so
 (:mod:`.adjusted` has the rules). Splits are applied in integers, rounded half-even to the column's
@@ -35,6 +36,7 @@ from mdc_resources.lake.adjusted import (
     split_consistent,
     total_return,
 )
+from mdc_resources.lake.captured import NEWEST_HOLES, NEWEST_SPANS
 from mdc_resources.lake.catalog import ALIAS
 from mdc_resources.lake.tables import DATASETS, LEDGERS, TableSpec
 
@@ -61,11 +63,15 @@ def create_views(connection: duckdb.DuckDBPyConnection, *, known_at: dt.datetime
     there = "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
     tables = {name for (name,) in connection.execute(there, [ALIAS]).fetchall()}
     for table in (*DATASETS, *LEDGERS):
-        if table.name not in ("bars_1d", "coverage"):
+        if table.name not in ("bars_1d", "coverage", "holes", "spans"):
             statements.append(f"CREATE VIEW {table.name} AS {_rows(table, exists=table.name in tables)};")
     statements += [
         f"CREATE VIEW coverage_log AS FROM {ALIAS}.coverage;",
         f"CREATE VIEW coverage AS {NEWEST_COVERAGE};",
+        f"CREATE VIEW holes_log AS FROM {ALIAS}.holes;",
+        f"CREATE VIEW holes AS {NEWEST_HOLES};",
+        f"CREATE VIEW spans_log AS FROM {ALIAS}.spans;",
+        f"CREATE VIEW spans AS {NEWEST_SPANS};",
         f"CREATE VIEW bars_1d_stored AS FROM {ALIAS}.bars_1d;",
         *(f"CREATE VIEW {name} AS {query};" for name, query in private_views(known).items()),
         f"CREATE VIEW bars_1d AS {split_consistent(known)};",

@@ -1,10 +1,12 @@
 """The sandbox as an ASGI application: vendors' paths below their names, ``/_sandbox`` for control.
 
 GET    /_sandbox/health     what is served
-GET    /_sandbox/requests   counts per provider and path, and every target; DELETE resets
+GET    /_sandbox/requests   counts per provider and path, every target, live connections; DELETE resets
+GET    /_sandbox/live       per feed, symbol and dataset: what was sent and what a fault withheld
 GET    /_sandbox/faults     faults in force and how often each fired
 POST   /_sandbox/faults     set one (201), or 400 with what is known
 DELETE /_sandbox/faults     lift all
+WS     /<feed>/ws...        the live dialects
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from mdc_resources.domain.errors import UsageError
 from mdc_resources.sandbox import wire
@@ -29,11 +32,15 @@ from mdc_resources.sandbox.corrupt import Broken, corrupt, replaces
 from mdc_resources.sandbox.dialects import all_dialects
 from mdc_resources.sandbox.distort import distort
 from mdc_resources.sandbox.faults import FaultBook, Rule
+from mdc_resources.sandbox.live.feeds import FEEDS, serve
+from mdc_resources.sandbox.live.floor import Floor, live_tape
+from mdc_resources.sandbox.live.ledger import LiveLedger
 from mdc_resources.sandbox.market import Market
 from mdc_resources.sandbox.replay import Replay
 
 _KEPT_REQUESTS = 20_000
 _MAX_BODY = 64 * 1024
+LIVE_RATE = 5.0
 
 
 @dataclass(slots=True)
@@ -83,15 +90,34 @@ SYNTHETIC_HEADER = "x-mdc-synthetic"
 
 
 class Sandbox:
-    """Dialects, faults, recordings and the log, behind one ASGI application."""
+    """Dialects, faults, recordings and the log, behind one ASGI application.
+
+    ``live_rate`` is how often each symbol is traded a second on the live feeds (5); where it is given,
+    history shows those trades too, from the start of yesterday (UTC) on.
+    """
 
     def __init__(
-        self, market: Market, *, replay: Replay | None = None, alpaca_keys: Mapping[str, str] | None = None
+        self,
+        market: Market,
+        *,
+        replay: Replay | None = None,
+        alpaca_keys: Mapping[str, str] | None = None,
+        live_rate: float | None = None,
     ) -> None:
         self.market = market
-        self.dialects: dict[str, Dialect] = all_dialects(market, alpaca_keys=alpaca_keys)
+        tape = live_tape(market, LIVE_RATE if live_rate is None else live_rate)
+        self.floor = Floor(market, tape, alpaca_keys=alpaca_keys)
+        self.ledger = LiveLedger()
+        shown = None if live_rate is None else tape
+        if shown:
+            self.floor.warm()
+        self.dialects: dict[str, Dialect] = all_dialects(
+            market, alpaca_keys=alpaca_keys, live=shown, tape=tape
+        )
         paged = [name for name, dialect in self.dialects.items() if dialect.paged]
-        self.faults = FaultBook(seed=market.seed, providers=list(self.dialects), paged=paged)
+        self.faults = FaultBook(
+            seed=market.seed, providers=list(self.dialects), paged=paged, feeds=list(FEEDS)
+        )
         self.log = RequestLog()
         self.replay = replay
 
@@ -102,6 +128,8 @@ class Sandbox:
                 Route("/_sandbox/health", self._health, methods=["GET"]),
                 Route("/_sandbox/requests", self._requests, methods=["GET", "DELETE"]),
                 Route("/_sandbox/faults", self._faults, methods=["GET", "POST", "DELETE"]),
+                Route("/_sandbox/live", self._told_live, methods=["GET"]),
+                WebSocketRoute("/{feed}/ws{path:path}", self._live),
                 Route("/{provider}/{path:path}", self._vendor, methods=["GET", "POST"]),
             ]
         )
@@ -119,8 +147,17 @@ class Sandbox:
 
     async def _requests(self, request: Request) -> Response:
         if request.method == "DELETE":
+            self.ledger.clear()
             return JSONResponse({"cleared": self.log.clear()})
-        return JSONResponse(self.log.as_dict())
+        return JSONResponse(self.log.as_dict() | {"connections": self.ledger.connections()})
+
+    async def _told_live(self, _: Request) -> Response:
+        tape = self.floor.tape
+        told = {"rate": float(tape.rate), "since": tape.since.isoformat(), "feeds": self.ledger.as_dict()}
+        return JSONResponse(told)
+
+    async def _live(self, socket: WebSocket) -> None:
+        await serve(socket, self.floor, self.faults, self.ledger)
 
     async def _faults(self, request: Request) -> Response:
         if request.method == "DELETE":

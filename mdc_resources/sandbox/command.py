@@ -32,21 +32,33 @@ def serve(
             exists=True, help="A closures.toml, or the home that holds one: no trades on those days."
         ),
     ] = None,
+    live_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Trades a second of each symbol on the live feeds (5); given, history since yesterday "
+            "shows them too.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the synthetic market (or recordings) on loopback until Ctrl-C."""
     from mdc_resources.domain.errors import MdcError
+    from mdc_resources.sandbox.live.feeds import FEEDS
     from mdc_resources.sandbox.market import Market
     from mdc_resources.sandbox.server import SandboxServer
 
     try:
         server = SandboxServer(
-            market=Market.synthetic(seed=seed, closures=closures), port=port, replay=replay
+            market=Market.synthetic(seed=seed, closures=closures),
+            port=port,
+            replay=replay,
+            live_rate=live_rate,
         )
         server.listen()
     except MdcError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
-    typer.echo(_banner(server.url, list(server.sandbox.dialects), replay))
+    typer.echo(_banner(server.url, list(server.sandbox.dialects), list(FEEDS), replay))
     try:
         server.run()
     except KeyboardInterrupt:
@@ -63,10 +75,16 @@ def _variable(name: str) -> str:
     )
 
 
-def _banner(url: str, providers: list[str], replay: Path | None) -> str:
+def _live_variable(name: str) -> str:
+    return f"MDC__STREAM__{name.upper()}__WS_URL"
+
+
+def _banner(url: str, providers: list[str], feeds: list[str], replay: Path | None) -> str:
     served = f"recordings below {replay}" if replay else "a synthetic market"
     lines = [f"sandbox at {url}, serving {served}. Ctrl-C stops it.", "", "Point providers at it:"]
     lines += [f"  {_variable(name)}={url}/{name}" for name in providers]
+    lines += ["", "Live feeds:"]
+    lines += [f"  {_live_variable(name)}={url.replace('http', 'ws', 1)}/{name}/ws" for name in feeds]
     fault = '{"provider": "yahoo", "kind": "status", "times": 3, "params": {"status": 503}}'
     lines += [
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from mdc_resources.sandbox.answers import Row
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import FIRST_ID, HOUR, SECOND, LiveTape
 from mdc_resources.sandbox.ticks import Ticks, trades_of
 
 DAY, MINUTE = 86_400, 60
@@ -67,14 +69,20 @@ class Trades:
 class CryptoMarket:
     """Pairs over a 24/7 market, beside ``market`` and with its clock; built when first asked."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, *, live: LiveTape | None = None, provider: str = "") -> None:
         self._beside = market
+        self._live = live  # shown as the history of ``provider`` from its first instant on
+        self._provider = provider
         self._known: dict[str, tuple[list[dt.date], NDArray[np.int64]]] = {}
 
     @cached_property
     def market(self) -> Market:
         """The market that never closes."""
         return Market.synthetic(self._beside.seed, calendar="24/7", now=self._beside.now)
+
+    def previous_close(self, pair: str, session: dt.date) -> int | None:
+        """The last close before ``session`` in cents; None before the first one."""
+        return self.market.previous_close(_series(pair), session)
 
     def now(self) -> dt.datetime:
         """The instant that counts as the present."""
@@ -119,15 +127,45 @@ class CryptoMarket:
         at = bisect_right(sessions, session) - 1
         return _spread(trades_of(self.market, _series(pair), session), first=int(firsts[max(at, 0)]))
 
+    def trades_from(self, pair: str, start: int) -> Iterator[Trades]:
+        """All trades of the day or hour that holds ``start`` (nanoseconds), then of those after it."""
+        session = max(_FIRST, _date(min(start, self._now()) // SECOND))
+        while session <= self._last_session():
+            yield self.trades(pair, session)
+            session += dt.timedelta(days=1)
+        if self._live:
+            for _, columns in self._live.hours(self._provider, pair, start, self._now()):
+                yield _of(columns.trades)
+
+    def trades_from_id(self, pair: str, trade_id: int) -> Iterator[Trades]:
+        """The same from the day or hour on that holds ``trade_id``."""
+        if self._live and trade_id >= FIRST_ID:
+            return self.trades_from(pair, self._live.second_of(self._provider, pair, trade_id) * SECOND)
+        return self.trades_from(pair, _epoch(self.session_of_trade(pair, trade_id)) * SECOND)
+
+    def trades_before(self, pair: str, trade_id: int) -> Iterator[Trades]:
+        """All trades of the day or hour that holds the id before ``trade_id`` and of those before it."""
+        if self._live and trade_id > FIRST_ID:
+            now, since = self._now(), self._live.since_second
+            last = min(self._live.second_of(self._provider, pair, trade_id - 1), now // SECOND)
+            for hour in range(last // HOUR * HOUR, since - 1, -HOUR):
+                yield _of(self._live.hour(self._provider, pair, hour, now).trades)
+        session = min(self.session_of_trade(pair, trade_id - 1), self._last_session())
+        while session >= _FIRST:
+            yield self.trades(pair, session)
+            session -= dt.timedelta(days=1)
+
+    def _now(self) -> int:
+        return self._live.now() if self._live else int(self.now().timestamp() * SECOND)
+
+    def _last_session(self) -> dt.date:
+        """The last day whose trades are the market's own."""
+        return self._live.since.date() - dt.timedelta(days=1) if self._live else self.now().date()
+
     def session_of_trade(self, pair: str, trade_id: int) -> dt.date:
         """The session to which an id belongs, no earlier than the first and no later than today."""
         sessions, firsts = self._ids(_series(pair))
         return sessions[max(int(firsts.searchsorted(trade_id, side="right")) - 1, 0)]
-
-    @property
-    def first_session(self) -> dt.date:
-        """Nothing was traded before."""
-        return _FIRST
 
     def _ids(self, series: str) -> tuple[list[dt.date], NDArray[np.int64]]:
         """All sessions up to today's, and the id of the first trade of each or of the next that has one."""
@@ -164,6 +202,10 @@ def padded(text: str, decimals: int = 8) -> str:
     whole, _, part = text.partition(".")
     plain = whole.lstrip("-").isdecimal() and (part.isdecimal() or not part) and len(part) <= decimals
     return f"{whole}.{part.ljust(decimals, '0')}" if plain else text
+
+
+def _of(ticks: Ticks) -> Trades:
+    return Trades(ticks.times, ticks.prices, ticks.sizes, ticks.ids, ticks.buys)
 
 
 def _series(pair: str) -> str:

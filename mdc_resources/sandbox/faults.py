@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,8 @@ from threading import Lock
 from typing import Any
 
 from mdc_resources.domain.errors import UsageError
+from mdc_resources.sandbox.live import kinds
+from mdc_resources.sandbox.live.kinds import LIVE_KINDS
 
 ANY = "*"
 _MAX_RULES = 1_000
@@ -54,7 +57,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "token_loop": {},
 }
 _LIMITS: dict[str, float] = {
-    "seconds": 600, "megabytes": 1024, "depth": 5_000_000, "bytes": 1 << 20, "rows": 100_000, "keep": 1
+    "seconds": 600, "megabytes": 1024, "depth": 5_000_000, "bytes": 1 << 26, "rows": 100_000, "keep": 1,
+    "after_seconds": 86_400, "copies": 1_000, "factor": 1_000,
 }  # fmt: skip
 
 
@@ -72,11 +76,17 @@ class Rule:
     match: str = ""
     seen: int = 0
     fired: int = 0
+    passed: int = 0  # matching messages before it came into force
+    since: float = field(default_factory=time.monotonic, repr=False)
     chance: random.Random = field(default_factory=random.Random, repr=False)
+
+    def matches(self, provider: str, target: str) -> bool:
+        """Whether this request is one that the rule is for."""
+        return self.provider in (ANY, provider) and re.search(self.match, target) is not None
 
     def fires(self, provider: str, target: str) -> bool:
         """Whether this request meets the fault; counts it as seen and fired."""
-        if self.provider not in (ANY, provider) or not re.search(self.match, target):
+        if not self.matches(provider, target) or not self._in_force():
             return False
         self.seen += 1
         due = True
@@ -89,6 +99,11 @@ class Rule:
         self.fired += due
         return due
 
+    def _in_force(self) -> bool:
+        waits = self.passed < self.params.get("after", 0)
+        self.passed += waits
+        return not waits and time.monotonic() - self.since >= self.params.get("after_seconds", 0.0)
+
     def as_dict(self) -> dict[str, Any]:
         """The rule as JSON."""
         names = (*_FIELDS, "id", "seen", "fired")
@@ -98,9 +113,13 @@ class Rule:
 class FaultBook:
     """The rules in force. Safe to use from several threads."""
 
-    def __init__(self, *, seed: int, providers: Sequence[str], paged: Sequence[str]) -> None:
+    def __init__(
+        self, *, seed: int, providers: Sequence[str], paged: Sequence[str], feeds: Sequence[str] = ()
+    ) -> None:
         self._seed = seed
         self._providers = tuple(providers)
+        self._feeds = tuple(feeds)
+        self._live = False  # any rule for live connections: most messages need not look
         self._paged = frozenset(paged)
         self._rules: list[Rule] = []
         self._made = 0
@@ -118,6 +137,7 @@ class FaultBook:
             rule.id = self._made
             rule.chance.seed(f"{self._seed}|{rule.id}")
             self._rules.append(rule)
+            self._live |= rule.kind in LIVE_KINDS
         return rule
 
     def clear(self) -> int:
@@ -126,6 +146,7 @@ class FaultBook:
             count = len(self._rules)
             self._rules.clear()
             self._made = 0
+            self._live = False
         return count
 
     def rules(self) -> list[Rule]:
@@ -138,11 +159,35 @@ class FaultBook:
         slow = fault = None
         with self._lock:
             for rule in self._rules:
+                if rule.kind in LIVE_KINDS:
+                    continue
                 if rule.kind == "slow":
                     slow = rule if slow is None and rule.fires(provider, target) else slow
                 elif fault is None and rule.fires(provider, target):
                     fault = rule
         return slow, fault
+
+    def met_live(self, feed: str, target: str) -> tuple[Rule | None, Rule | None]:
+        """The delay and the other fault that a message of a live connection meets, if any."""
+        slow = fault = None
+        if not self._live:
+            return None, None
+        with self._lock:
+            for rule in self._rules:
+                if rule.kind not in LIVE_KINDS or rule.kind in kinds.UPFRONT:
+                    continue
+                if rule.kind == "ws_slow":
+                    slow = rule if slow is None and rule.fires(feed, target) else slow
+                elif fault is None and rule.fires(feed, target):
+                    fault = rule
+        return slow, fault
+
+    def refuses(self, feed: str, kind: str, target: str) -> Rule | None:
+        """The fault of ``kind`` (of the handshake) that ``target`` meets, if any."""
+        with self._lock:
+            return next(
+                (rule for rule in self._rules if rule.kind == kind and rule.fires(feed, target)), None
+            )
 
     def _parse(self, wanted: Mapping[str, Any]) -> Rule:
         unknown = sorted(set(wanted) - set(_FIELDS))
@@ -151,11 +196,17 @@ class FaultBook:
                 f"a fault has no {', '.join(map(ascii, unknown))}", hint=f"Known: {', '.join(_FIELDS)}"
             )
         provider, kind = wanted.get("provider", ANY), wanted.get("kind")
-        if provider != ANY and provider not in self._providers:
-            known = ", ".join([ANY, *self._providers])
-            raise UsageError(f"{_shown(provider)} is not a provider of the sandbox", hint=f"Known: {known}")
-        if not isinstance(kind, str) or kind not in KINDS:
-            raise UsageError(f"{_shown(kind)} is not a kind of fault", hint=f"Known: {', '.join(KINDS)}")
+        if not isinstance(kind, str) or kind not in KINDS | LIVE_KINDS:
+            known = ", ".join(KINDS | LIVE_KINDS)
+            raise UsageError(f"{_shown(kind)} is not a kind of fault", hint=f"Known: {known}")
+        names = self._feeds if kind in LIVE_KINDS else self._providers
+        if provider != ANY and provider not in names:
+            known = ", ".join([ANY, *names])
+            what = "live feed" if kind in LIVE_KINDS else "provider"
+            raise UsageError(f"{_shown(provider)} is not a {what} of the sandbox", hint=f"Known: {known}")
+        if provider != ANY and provider not in kinds.ONLY.get(kind, names):
+            known = ", ".join(sorted(kinds.ONLY[kind]))
+            raise UsageError(f"{provider} has nothing for {kind} to act on", hint=f"Feeds that have: {known}")
         if kind == "token_loop" and not self._paged & ({provider} if provider != ANY else self._paged):
             raise UsageError(f"{provider} has no pages to loop", hint=f"With pages: {', '.join(self._paged)}")
         rule = Rule(
@@ -176,7 +227,7 @@ class FaultBook:
 
 
 def _params(kind: str, given: object) -> dict[str, Any]:
-    known = KINDS[kind]
+    known = (KINDS | LIVE_KINDS)[kind]
     if not isinstance(given, Mapping):
         raise UsageError(
             "params of a fault must be an object", hint=f"{kind} takes: {', '.join(known) or 'none'}"
@@ -193,8 +244,10 @@ def _params(kind: str, given: object) -> dict[str, Any]:
             raise UsageError(
                 f"{kind}.{name} is {value}", hint=f"At least 0, at most {_LIMITS.get(name, 1e9):g}"
             )
-    if "factor" in given:
+    if kind == "restated" and "factor" in given:
         _factor(given["factor"])
+    if kind in LIVE_KINDS:
+        kinds.check(kind, given)
     return known | dict(given)
 
 

@@ -47,7 +47,8 @@ _QUIET = _WithoutCutAnswers()
 class SandboxServer:
     """A running sandbox. ``port=0`` takes a free one; ``replay`` a folder or a :class:`Replay`.
 
-    ``alpaca_keys`` pairs key ids with secrets; without it any that are not empty will do.
+    ``alpaca_keys`` pairs key ids with secrets; without it any that are not empty will do. ``live_rate`` is
+    how often each symbol is traded a second on the live feeds; given, history shows those trades too.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class SandboxServer:
         port: int = 0,
         replay: Replay | Path | None = None,
         alpaca_keys: Mapping[str, str] | None = None,
+        live_rate: float | None = None,
     ) -> None:
         recorded = Replay.load(replay) if isinstance(replay, Path) else replay
-        self.sandbox = Sandbox(market, replay=recorded, alpaca_keys=alpaca_keys)
+        self.sandbox = Sandbox(market, replay=recorded, alpaca_keys=alpaca_keys, live_rate=live_rate)
         self._port = port
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
@@ -75,6 +77,14 @@ class SandboxServer:
     def provider_url(self, provider: str) -> str:
         """What to set as the ``base_url`` of ``provider``."""
         return f"{self.url}/{provider}"
+
+    def live_url(self, feed: str) -> str:
+        """What to set as the ``ws_url`` of ``feed``."""
+        return f"{self.url.replace('http', 'ws', 1)}/{feed}/ws"
+
+    def live(self) -> dict[str, Any]:
+        """What ``GET /_sandbox/live`` tells of the feeds."""
+        return self.sandbox.ledger.as_dict()
 
     def start(self) -> None:
         """Serve from a thread; returns once requests are answered. Raises UsageError if it cannot."""
@@ -152,7 +162,9 @@ class SandboxServer:
         config = uvicorn.Config(
             self.sandbox.app(),
             http=wire.Connections,
-            ws="none",
+            ws=wire.LiveConnections,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,  # a silent connection sends no pings either: the dialects do
             loop="asyncio",
             lifespan="off",
             log_config=None,

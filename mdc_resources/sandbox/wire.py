@@ -2,7 +2,7 @@
 
 uvicorn refuses to send a body shorter than its Content-Length, so those faults write to the
 connection's transport themselves. :class:`Connections` is the protocol class that remembers it, by
-the peer's address.
+the peer's address; :class:`LiveConnections` the one that a WebSocket handshake hands over to.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
 
+from starlette.datastructures import Address
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from mdc_resources.sandbox.answers import Answer
 from mdc_resources.sandbox.corrupt import Broken
@@ -37,6 +39,23 @@ class Connections(H11Protocol):
         """Forget the transport."""
         _OPEN.pop(self.transport.get_extra_info("peername")[:2], None)
         super().connection_lost(exc)
+
+
+class LiveConnections(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol; the HTTP protocol has noted the transport already."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the transport."""
+        _OPEN.pop(self.transport.get_extra_info("peername")[:2], None)
+        super().connection_lost(exc)
+
+
+def transport_of(peer: Address | None) -> asyncio.Transport:
+    """The open transport of ``peer``; raises RuntimeError where the server runs without these classes."""
+    found = _OPEN.get((peer.host, peer.port)) if peer else None
+    if found is None:
+        raise RuntimeError("the connection is not on record; the sandbox must run with wire.Connections")
+    return found
 
 
 def respond(request: Request, answer: Answer | Broken) -> Response:
@@ -69,15 +88,13 @@ class _Raw(Response):
         self._broken = broken
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        transport = _OPEN.get((self._peer.host, self._peer.port)) if self._peer else None
-        if transport is None:
-            raise RuntimeError("the connection is not on record; the sandbox must run with wire.Connections")
+        transport = transport_of(self._peer)
         broken = self._broken
         if broken.keep or broken.kind == "truncated":
             transport.write(_head(broken.answer) + broken.answer.body[: broken.keep])
         if broken.kind == "reset":
             await asyncio.sleep(0.02 if broken.keep else 0)  # let the peer read what was sent
-            _reset(transport)
+            reset(transport)
         else:
             transport.close()
         while (await receive())["type"] != "http.disconnect":
@@ -95,7 +112,7 @@ def _head(answer: Answer) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _reset(transport: asyncio.Transport) -> None:
+def reset(transport: asyncio.Transport) -> None:
     """Close with RST: lingering for zero seconds discards what is unsent."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -95,12 +95,21 @@ QUOTES = _schema(
     _field("tape", pa.string(), "the feed's tape: A, B, C or 1, 2, 3", nullable=True),
     _field("sequence", pa.int64(), "the feed's sequence number", nullable=True),
 )
+DEPTH = _schema(
+    *_TICK,
+    _field("side", pa.string(), "bid or ask; null where the row is about the whole book", nullable=True),
+    _field("price", PRICE, "of the level", nullable=True),
+    _field("size", SIZE, "what the level now holds, absolute", nullable=True),
+    _field("action", pa.string(), "snapshot_begin (the book is empty from here), set, delete or invalid"),
+    _field("sequence", pa.int64(), "the feed's number of the update", nullable=True),
+)
 
 SCHEMAS: dict[Dataset, pa.Schema] = {
     Dataset.BARS_1D: BARS,
     Dataset.BARS_1M: BARS,
     Dataset.TRADES: TRADES,
     Dataset.QUOTES: QUOTES,
+    Dataset.DEPTH: DEPTH,
     Dataset.CORPORATE_ACTIONS: CORPORATE_ACTIONS,
     Dataset.INSTRUMENTS: INSTRUMENTS,
 }
@@ -110,6 +119,7 @@ ROW_KEYS: dict[Dataset, tuple[str, ...]] = {
     Dataset.BARS_1M: ("symbol", "ts"),
     Dataset.TRADES: ("symbol", "ts_event", "ordinal"),
     Dataset.QUOTES: ("symbol", "ts_event", "ordinal"),
+    Dataset.DEPTH: ("symbol", "session", "ordinal"),
     Dataset.CORPORATE_ACTIONS: ("symbol", "ex_date", "kind"),
     Dataset.INSTRUMENTS: ("symbol", "session"),
 }

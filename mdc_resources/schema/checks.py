@@ -25,6 +25,8 @@ _ZERO = Decimal(0)
 _PRICES = ("open", "high", "low", "close", "price")
 _AMOUNTS = ("volume", "trade_count", "size", "bid_price", "bid_size", "ask_price", "ask_size", "ordinal")
 _SIDES = ("buy", "sell")
+_LEVEL = ("set", "delete")
+_WHOLE_BOOK = ("snapshot_begin", "invalid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def _schema(dataset: Dataset) -> pandera.DataFrameSchema:
         Dataset.INSTRUMENTS: list,
         Dataset.TRADES: _trade_rules,
         Dataset.QUOTES: list,  # a crossed or one-sided quote is a fact
+        Dataset.DEPTH: _depth_rules,
     }[dataset]
     columns = {
         field.name: pandera.Column(
@@ -113,6 +116,22 @@ def _trade_rules() -> list[Any]:
         return f["side"].isna() | f["side"].isin(_SIDES)
 
     return [pandera.Check(side_is_known, name="side is neither buy nor sell")]
+
+
+def _depth_rules() -> list[Any]:
+    import pandera.pandas as pandera
+
+    def action_is_known(f: pd.DataFrame) -> Any:
+        return f["action"].isin((*_LEVEL, *_WHOLE_BOOK))
+
+    def level_is_whole(f: pd.DataFrame) -> Any:
+        named = f["side"].isin(("bid", "ask")) & f["price"].notna() & f["size"].notna()
+        return ~f["action"].isin(_LEVEL) | named
+
+    return [
+        pandera.Check(action_is_known, name="action is not snapshot_begin, set, delete or invalid"),
+        pandera.Check(level_is_whole, name="a level needs bid or ask, a price and a size"),
+    ]
 
 
 def _action_rules() -> list[Any]:

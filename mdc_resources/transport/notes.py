@@ -74,6 +74,7 @@ def to_json(note: Note) -> str:
             "calendar": fetch.calendar,
             "asof": fetch.asof,
             "attempt": fetch.attempt,
+            **({"window": fetch.window} if fetch.window else {}),
             "url": wire.url,
             "params": wire.params,
             "request_headers": wire.headers,
@@ -106,6 +107,7 @@ def from_json(text: str) -> Note:
         calendar=found["calendar"],
         asof=dt.date.fromisoformat(found["asof"]),
         attempt=found["attempt"],
+        window=(window[0], window[1]) if (window := found.get("window")) else None,
     )
     wire = HttpRequest(
         url=found["url"],

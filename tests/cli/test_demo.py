@@ -1,4 +1,4 @@
-"""``mdc demo``: complete in spite of two failing vendors, and the second time a no-op."""
+"""``mdc demo``: complete in spite of failing vendors and torn feeds, and the second time a no-op."""
 
 from __future__ import annotations
 
@@ -59,6 +59,49 @@ def test_few_requests_more_than_the_fewest_possible(first):
     assert daily["requests_sent"] <= daily["requests_minimum"] + 10
 
 
+def test_ten_seconds_of_three_feeds_are_captured(first):
+    """Trades, quotes and depth have rows, from the feeds and from what repaired them."""
+    _, seen = first
+    sources = {
+        (row["dataset"], row["source"].removeprefix("sandbox:")): row["rows"] for row in seen["captured"]
+    }
+    live = {("trades", "kraken/live"), ("trades", "coinbase/live"), ("depth", "kraken/live")}
+    assert live | {("trades", "alpaca/sip-live"), ("quotes", "alpaca/sip-live")} <= sources.keys()
+    assert all(count > 20 for at, count in sources.items() if at in live)
+
+
+def test_every_hole_is_listed_and_repaired(first):
+    """A cut connection and withheld messages among them; only of order books there is no history."""
+    _, seen = first
+    holes = seen["holes"]
+    reasons = {(hole["symbol"], hole["reason"]) for hole in holes if hole["seconds"] > 0.1}
+    assert ("AAPL", "disconnect") in reasons
+    assert ("COINBASE:BTC-USD", "sequence") in {(hole["symbol"], hole["reason"]) for hole in holes}
+    assert {hole["state"] for hole in holes if hole["dataset"] != "depth"} == {"repaired"}
+    assert all(hole["repaired_by"] for hole in holes if hole["state"] == "repaired")
+    assert {hole["state"] for hole in holes if hole["dataset"] == "depth"} <= {"unrepairable"}
+
+
+def test_no_trade_is_missing_and_none_is_there_twice(first):
+    """The market numbers its trades without a gap; so does the archive, from end to end."""
+    root, _ = first
+    sql = (
+        "SELECT symbol, count(*) AS n, count(DISTINCT trade_id) AS different,"
+        " max(trade_id::BIGINT) - min(trade_id::BIGINT) + 1 AS numbered FROM trades GROUP BY symbol"
+    )
+    rows = run_process("--config", str(root), "query", sql, "--json").json
+    assert len(rows) == 3
+    assert all(row["n"] == row["different"] == row["numbered"] for row in rows), rows
+    assert run_process("--config", str(root), "lake", "verify", "--deep").code == 0
+
+
+def test_dagster_shows_what_was_landed_and_repaired(first):
+    """Its runs are there for `mdc up` to show."""
+    root, _ = first
+    sql = "SELECT count(DISTINCT run_id) AS runs FROM segments"
+    assert run_process("--config", str(root), "query", sql, "--json").json == [{"runs": 1}]
+
+
 def test_the_second_run_fetches_nothing_and_changes_nothing(first):
     """Not one byte of the home, Dagster's included; and it says so."""
     root, _ = first
@@ -75,6 +118,8 @@ def test_the_report_has_a_query_and_the_next_steps(first):
     text = run_process("demo", str(root)).out
     assert all(symbol in text for symbol in SYMBOLS)
     assert "█" in text
+    assert "top of a book" in text
+    assert "repaired by" in text
     assert f"mdc up {root}" in text
 
 

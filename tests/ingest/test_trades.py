@@ -180,10 +180,10 @@ def test_the_archive_gives_the_same_lake(served: Served) -> None:
     fetch(served.home)
     served.calm()
     line = only_line(fetch(served.home))
-    spans = query(served.home, "SELECT * EXCLUDE (commit_seq, committed_at) FROM spans ORDER BY ALL")
+    spans = query(served.home, "SELECT * EXCLUDE (commit_seq, committed_at) FROM spans_log ORDER BY ALL")
     report = rebuild(served.home)
     assert report.differing == []
-    again = query(served.home, "SELECT * EXCLUDE (commit_seq, committed_at) FROM spans ORDER BY ALL")
+    again = query(served.home, "SELECT * EXCLUDE (commit_seq, committed_at) FROM spans_log ORDER BY ALL")
     assert again == spans
     assert len(spans) == 2
     assert query(served.home, "SELECT count(*), sum(size) > 0 FROM trades") == [(line.row_count, True)]

@@ -38,6 +38,7 @@ def test_all_ledgers_of_the_design_exist() -> None:
         "incidents",
         "quarantine",
         "quality",
+        "segments",
     }
 
 

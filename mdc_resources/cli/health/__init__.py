@@ -13,7 +13,7 @@ __all__ = ["Finding", "examine"]
 
 def examine(home: Home) -> Iterable[Finding]:
     """Run every check on ``home``."""
-    from mdc_resources.cli.health import machine, orchestrator, storage
+    from mdc_resources.cli.health import capture, machine, orchestrator, storage
 
     checks = (
         machine.versions,
@@ -23,6 +23,7 @@ def examine(home: Home) -> Iterable[Finding]:
         storage.lake,
         storage.state,
         orchestrator.instance,
+        capture.feeds,
     )
     for check in checks:
         name = f"{check.__module__.rpartition('.')[2]}.{check.__name__}"

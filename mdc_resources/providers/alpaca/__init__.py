@@ -168,13 +168,12 @@ def _bounds(request: FetchRequest, dialect: Dialect) -> tuple[dt.datetime, dt.da
 
 
 def _event_params(request: FetchRequest, dialect: Dialect) -> tuple[tuple[str, str], ...]:
-    """The window of the sessions; ``end`` is inclusive, so it is its last nanosecond."""
+    """The window of the sessions, or what is asked for of it; ``end`` is inclusive: its last nanosecond."""
     start, end = window_of(request, dialect)
-    last = f"{end - dt.timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}.999999999Z"
     return (
         ("symbols", ",".join(request.symbols)),
-        ("start", _rfc3339(start)),
-        ("end", last),
+        ("start", _rfc3339_of(start)),
+        ("end", _rfc3339_of(end - 1)),
         ("limit", str(PAGE_ROWS)),
         ("asof", "-"),
         ("feed", dialect.settings.feed or SPEC.default_feed),
@@ -184,6 +183,13 @@ def _event_params(request: FetchRequest, dialect: Dialect) -> tuple[tuple[str, s
 
 def _rfc3339(instant: dt.datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _rfc3339_of(nanos: int) -> str:
+    """Nanoseconds since 1970 with all their digits, where there are any."""
+    seconds, fraction = divmod(nanos, 10**9)
+    text = _rfc3339(dt.datetime.fromtimestamp(seconds, UTC))
+    return f"{text[:-1]}.{fraction:09d}Z" if fraction else text
 
 
 def _continued(page: Page, token: str | None, sent: HttpRequest) -> Page:

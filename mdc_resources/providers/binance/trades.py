@@ -19,11 +19,11 @@ from mdc_resources.domain.requests import FetchRequest, HttpRequest
 from mdc_resources.providers.binance.candles import unit_of
 from mdc_resources.providers.decoding.events import EventColumns, assemble_events, window_of
 from mdc_resources.providers.decoding.json_rows import JsonRows, untold
-from mdc_resources.providers.decoding.sessions import micros_of
 from mdc_resources.providers.spec import Dialect, Page
 from mdc_resources.schema.arrow import PRICE, SIZE
 
 PAGE_ROWS = 1000
+_MILLI = 10**6  # nanoseconds
 _HOUR = 3_600_000  # the two times may be less than an hour apart
 
 
@@ -80,9 +80,9 @@ def side_of(buyer_was_maker: object) -> str | None:
 
 
 def _bounds(request: FetchRequest, dialect: Dialect) -> tuple[int, int]:
-    """The window of the sessions asked for, milliseconds, half-open."""
+    """What is asked for in milliseconds, half-open; at least that where it is cut finer."""
     start, end = window_of(request, dialect)
-    return micros_of(start) // 1000, micros_of(end) // 1000
+    return start // _MILLI, -(-end // _MILLI)
 
 
 def _hour(sent: HttpRequest, start: int, request: FetchRequest, dialect: Dialect) -> HttpRequest:

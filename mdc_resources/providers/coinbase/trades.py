@@ -6,7 +6,8 @@ before the session is found bit by bit: ``after = id + 1, limit = 1`` tells the 
 ``id``, and the number of its trailing zeros which bit was tried. From there pages are read upwards, each
 the thousand ids below its ``after``. What a page shows of other ids belongs to other pages. Where a page
 shows none of its own before a trade lies behind the session, the newest id of all tells whether the
-present was reached, or a gap in the ids: then the session is incomplete.
+present was reached, or a gap in the ids: then the session is incomplete. A window inside the session is
+searched for in the same way.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from mdc_resources.domain.time import parse_instant
 from mdc_resources.providers.decoding.bodies import NumberText
 from mdc_resources.providers.decoding.events import EventColumns, assemble_events, window_of
 from mdc_resources.providers.decoding.json_rows import JsonRows, untold
-from mdc_resources.providers.decoding.sessions import micros_of
 from mdc_resources.providers.spec import Dialect, Page
 from mdc_resources.schema.arrow import PRICE, SIZE, empty
 
@@ -49,7 +49,7 @@ def decode(
     rows = JsonRows(list(reversed(document)))
     ids, times = rows.integers("trade_id"), _nanos(rows)
     timed = rows.readable("coinbase")
-    start, end = (micros_of(instant) * 1000 for instant in window_of(request, dialect))
+    start, end = window_of(request, dialect)
     params = dict(sent.params)
     after = int(params.get("after", 0))
     if params["limit"] == "1":

@@ -1,15 +1,14 @@
 """From a page's columns to the canonical table of trades or quotes: range, identity, order.
 
-Promises: times stay integer nanoseconds; rows outside the request are dropped and counted; a row
-that cannot be read is rejected with its reason; the same trade told twice (equal session, venue
-and trade id) is one row, two different ones with one identity are both rejected. Rows without an identity
-are never taken for repetitions of each other. ``ordinal`` is the position in the page, oldest
-first; whoever joins pages adds what came before.
+Promises: times stay integer nanoseconds; rows outside the request (its sessions, and its window where
+it has one) are dropped and counted; a row that cannot be read is rejected with its reason; the same trade
+told twice (equal session, venue and trade id) is one row, two different ones with one identity are both
+rejected. Rows without an identity are never taken for repetitions of each other. ``ordinal`` is the
+position in the page, oldest first; whoever joins pages adds what came before.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from mdc_resources.domain.requests import FetchRequest
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.providers.decoding.bodies import RAW_LIMIT
 from mdc_resources.providers.decoding.numbers import Numbers
-from mdc_resources.providers.decoding.sessions import Days, date_of
+from mdc_resources.providers.decoding.sessions import Days, date_of, micros_of
 from mdc_resources.providers.spec import Dialect, Rejected
 from mdc_resources.schema.arrow import schema_of
 
@@ -61,10 +60,14 @@ class AssembledEvents:
     dropped: int
 
 
-def window_of(request: FetchRequest, dialect: Dialect) -> tuple[dt.datetime, dt.datetime]:
-    """The instants to ask a vendor for, UTC, half-open: the windows of all sessions of ``request``."""
+def window_of(request: FetchRequest, dialect: Dialect) -> tuple[int, int]:
+    """What to ask a vendor for, nanoseconds UTC, half-open: all sessions of ``request``, or its window."""
     sessions = dialect.calendar.sessions(request.start, request.end)
-    return dialect.calendar.window(sessions[0])[0], dialect.calendar.window(sessions[-1])[1]
+    instants = dialect.calendar.window(sessions[0])[0], dialect.calendar.window(sessions[-1])[1]
+    start, end = (micros_of(instant) * 1000 for instant in instants)
+    if request.window is None:
+        return start, end
+    return max(start, request.window[0]), min(end, request.window[1])
 
 
 def assemble_events(events: EventColumns, *, request: FetchRequest, dialect: Dialect) -> AssembledEvents:
@@ -107,11 +110,14 @@ def _sessions(times: Nanos, request: FetchRequest, dialect: Dialect) -> tuple[Da
     if not sessions:
         return np.zeros(len(times), np.int32), np.zeros(len(times), bool)
     starts, ends = zip(*(calendar.window(session) for session in sessions), strict=True)
-    begins, stops = (np.array([int(i.timestamp()) * 10**9 for i in column]) for column in (starts, ends))
+    begins, stops = (np.array([micros_of(i) * 1000 for i in column]) for column in (starts, ends))
     at = np.searchsorted(begins, times, side="right") - 1
     found = np.maximum(at, 0)
     days: Days = pa.array(sessions, pa.date32()).view(pa.int32()).to_numpy()
-    return days[found], (at >= 0) & (times < stops[found])
+    inside = (at >= 0) & (times < stops[found])
+    if request.window is not None:
+        inside &= (times >= request.window[0]) & (times < request.window[1])
+    return days[found], inside
 
 
 def _repetitions(

@@ -1,7 +1,7 @@
 """One page of Kraken's trades: ``["price", "volume", seconds, "b|s", "m|l", "misc", id]``, and ``last``.
 
 Seconds are read from their text: 1688669597.8277369 is 1688669597827736900 nanoseconds, a number that
-no double holds. A page goes on at ``last`` until a trade lies behind the session, or none is left.
+no double holds. A page goes on at ``last`` until a trade lies behind what is asked for, or none is left.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from mdc_resources.domain.errors import PayloadError
 from mdc_resources.domain.requests import FetchRequest, HttpRequest
 from mdc_resources.providers.decoding.events import EventColumns, assemble_events, window_of
 from mdc_resources.providers.decoding.json_rows import JsonRows, number_text, untold
-from mdc_resources.providers.decoding.sessions import micros_of
 from mdc_resources.providers.spec import Dialect, Page
 from mdc_resources.schema.arrow import PRICE, SIZE
 
@@ -31,9 +30,9 @@ _SIDES = {"b": "buy", "s": "sell"}
 
 
 def first(pair: str, request: FetchRequest, dialect: Dialect) -> HttpRequest:
-    """The first page; ``since`` is exclusive, so it lies one nanosecond before the session."""
+    """The first page; ``since`` is exclusive, so it lies one nanosecond before what is asked for."""
     start, _ = window_of(request, dialect)
-    params = (("pair", pair), ("since", str(micros_of(start) * 1000 - 1)), ("count", str(PAGE_ROWS)))
+    params = (("pair", pair), ("since", str(start - 1)), ("count", str(PAGE_ROWS)))
     return HttpRequest(f"{dialect.base_url}/0/public/Trades", params=params)
 
 
@@ -110,7 +109,7 @@ def _next(
     if not isinstance(last, str) or number_text(last) or not _NANOS.fullmatch(last):
         raise PayloadError(f"kraken sent trades whose last is {str(last)[:40]!a}", provider="kraken")
     _, end = window_of(request, dialect)
-    if not len(times) or int(times.max()) >= micros_of(end) * 1000:
+    if not len(times) or int(times.max()) >= end:
         return None
     params = dict(sent.params)
     if int(last) <= int(params["since"]):

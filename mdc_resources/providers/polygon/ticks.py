@@ -70,8 +70,8 @@ def question(request: FetchRequest, dialect: Dialect) -> tuple[str, Params]:
     """Path and parameters of the first page: the windows of the sessions, half-open, in nanoseconds."""
     start, end = window_of(request, dialect)
     params = (
-        ("timestamp.gte", f"{micros_of(start)}000"),
-        ("timestamp.lt", f"{micros_of(end)}000"),
+        ("timestamp.gte", str(start)),
+        ("timestamp.lt", str(end)),
         ("order", "asc"),
         ("sort", "timestamp"),
         ("limit", str(PAGE_ROWS)),
@@ -115,10 +115,12 @@ def _open(
 ) -> tuple[tuple[Symbol, dt.date], ...]:
     """Sessions whose window is not over, or that may own a row whose time cannot be read."""
     stray = any(row.session is None for row in found.rejected)
+    told_ns = micros_of(received_at) * 1000
+    _, asked_ns = window_of(request, dialect)
     return tuple(
         (request.symbols[0], session)
         for session in dialect.calendar.sessions(request.start, request.end)
-        if stray or dialect.calendar.window(session)[1] > received_at
+        if stray or min(micros_of(dialect.calendar.window(session)[1]) * 1000, asked_ns) > told_ns
     )
 
 

@@ -20,6 +20,7 @@ from mdc_resources.sandbox.dialects import alpaca_actions, alpaca_ticks, symbol_
 from mdc_resources.sandbox.dialects.alpaca_request import NEW_YORK, Asked, BadRequest, read, token_of
 from mdc_resources.sandbox.instruments import Instrument
 from mdc_resources.sandbox.market import Bars, Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _MESSAGES = {
     401: "unauthorized.",
@@ -35,8 +36,11 @@ class Alpaca:
     name = "alpaca"
     paged = True
 
-    def __init__(self, market: Market, *, keys: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, market: Market, *, keys: Mapping[str, str] | None = None, live: LiveTape | None = None
+    ) -> None:
         self._market = market
+        self._live = live
         self._keys = keys  # key id -> secret; None accepts anything that is not empty
 
     def respond(self, query: Query) -> Page | Answer:
@@ -51,7 +55,7 @@ class Alpaca:
                 return self._bars(read(query.params, self._market))
             if query.path in ("/v2/stocks/trades", "/v2/stocks/quotes"):
                 kind = query.path.rpartition("/")[2]
-                return alpaca_ticks.respond(self._market, query.params, kind, _rate_limit())
+                return alpaca_ticks.respond(self._market, query.params, kind, _rate_limit(), self._live)
             if query.path == "/v1/corporate-actions":
                 return alpaca_actions.respond(self._market, query.params)
         except BadRequest as error:

@@ -3,6 +3,7 @@
 ``t`` has up to nine fractional digits with trailing zeros cut off; ``i`` is the exchange's number of
 the trade; a few trades carry ``u``. Quote sizes are shares since 2025-11-03, lots of 100 before.
 ``limit`` (default 1000, at most 10000) is for the whole page; the token names the last event sent.
+Where there is a live tape, it is what is shown from its first instant on, hour by hour.
 Source: the vendor's OpenAPI document and recorded answers of its clients' tests.
 """
 
@@ -21,10 +22,11 @@ from mdc_resources.sandbox.answers import Answer, Page, cents_text
 from mdc_resources.sandbox.dialects.alpaca_request import NEW_YORK, BadRequest, read_instant, read_limit
 from mdc_resources.sandbox.dialects.alpaca_request import symbols_of as asked_symbols
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import FIRST_ID, SECOND, LiveTape
 from mdc_resources.sandbox.ticks import Quotes, Ticks, quotes_of, trades_of
 
 _VENUES = "PQDKNZVJ"
-_SHARES_FROM = dt.date(2025, 11, 3)
+_SHARES_FROM = "2025-11-03"
 _CANCELED = 5003  # one trade in so many
 _SWEEPS = 7
 Encode = Callable[[Sequence[str], str | None, str, bool], Answer]
@@ -41,19 +43,25 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Events ``first`` .. ``stop`` of one session of one symbol."""
+    """Events ``first`` .. ``stop`` of a session (``2024-06-03``) or of an hour (``2026-11-20T15``)."""
 
     symbol: str
-    session: dt.date
+    session: str
     events: Ticks | Quotes
     first: int
     stop: int
 
 
-def respond(market: Market, params: Mapping[str, str], kind: str, headers: Mapping[str, str]) -> Page:
+def respond(
+    market: Market,
+    params: Mapping[str, str],
+    kind: str,
+    headers: Mapping[str, str],
+    live: LiveTape | None = None,
+) -> Page:
     """One page of ``kind`` (``trades`` or ``quotes``); raises BadRequest."""
     asked = _read(params, market)
-    pieces, token = _page(market, asked, kind)
+    pieces, token = _page(_pieces(market, asked, kind, live), asked)
 
     def encode(page: Page) -> Answer:
         groups: dict[str, list[str]] = {}
@@ -87,12 +95,24 @@ def _read(params: Mapping[str, str], market: Market) -> _Asked:
     )
 
 
-def _page(market: Market, asked: _Asked, kind: str) -> tuple[list[_Piece], str | None]:
+def venue_code(venue: int) -> str:
+    """The vendor's letter of a venue."""
+    return _VENUES[venue]
+
+
+def conditions_of(size: int, identity: int) -> str:
+    """The conditions of a trade, as JSON."""
+    odd = ',"I"' if size < 100 else ""
+    sweep = ',"F"' if identity % _SWEEPS == 0 else ""
+    return f'["@"{sweep}{odd}]'
+
+
+def _page(found: Iterator[_Piece], asked: _Asked) -> tuple[list[_Piece], str | None]:
     """The events of one page and the token that resumes after them."""
     after = _resume(asked.token) if asked.token else None
     room = asked.limit
     pieces: list[_Piece] = []
-    for piece in _pieces(market, asked, kind):
+    for piece in found:
         first = piece.first
         if after is not None:
             if (piece.symbol, piece.session) < after[:2]:
@@ -112,15 +132,23 @@ def _page(market: Market, asked: _Asked, kind: str) -> tuple[list[_Piece], str |
     return pieces, None
 
 
-def _pieces(market: Market, asked: _Asked, kind: str) -> Iterator[_Piece]:
-    days = [dt.datetime.fromtimestamp(at // 10**9, NEW_YORK).date() for at in (asked.start, asked.end)]
+def _pieces(market: Market, asked: _Asked, kind: str, live: LiveTape | None) -> Iterator[_Piece]:
+    border = live.since_second * SECOND if live else asked.end + 1
+    days = [dt.datetime.fromtimestamp(at // SECOND, NEW_YORK).date() for at in (asked.start, asked.end)]
     for symbol in sorted(set(asked.symbols)):
-        if market.instrument(symbol) is None:
+        instrument = market.instrument(symbol)
+        if instrument is None:
             continue
-        for session in market.sessions(symbol, *days):
+        for session in market.sessions(symbol, *days) if asked.start < border else ():
             events = (trades_of if kind == "trades" else quotes_of)(market, symbol, session)
-            first, stop = np.searchsorted(events.times, [asked.start, asked.end + 1])
-            yield _Piece(symbol, session, events, int(first), int(stop))
+            first, stop = np.searchsorted(events.times, [asked.start, min(asked.end + 1, border)])
+            yield _Piece(symbol, session.isoformat(), events, int(first), int(stop))
+        if live and instrument.last is None:
+            for hour, columns in live.hours("alpaca", symbol, asked.start, asked.end):
+                shown = columns.trades if kind == "trades" else columns.quotes
+                first, stop = np.searchsorted(shown.times, [asked.start, asked.end + 1])
+                name = f"{dt.datetime.fromtimestamp(hour, dt.UTC):%Y-%m-%dT%H}"
+                yield _Piece(symbol, name, shown, int(first), int(stop))
 
 
 def _trades(piece: _Piece, extra: str) -> Iterator[str]:
@@ -130,12 +158,10 @@ def _trades(piece: _Piece, extra: str) -> Iterator[str]:
     columns = (found.prices[at].tolist(), found.sizes[at].tolist(), found.ids[at].tolist())
     rows = zip(_stamps(found.times[at]), *columns, found.venues[at].tolist(), strict=True)
     for stamp, price, size, identity, venue in rows:
-        odd = ',"I"' if size < 100 else ""
-        sweep = ',"F"' if identity % _SWEEPS == 0 else ""
-        update = ',"u":"canceled"' if identity % _CANCELED == 17 else ""
+        update = ',"u":"canceled"' if identity % _CANCELED == 17 and identity < FIRST_ID else ""
         yield (
             f'{{"t":"{stamp}Z","x":"{_VENUES[venue]}","p":{cents_text(price)},"s":{size},'
-            f'"c":["@"{sweep}{odd}],"i":{identity},"z":"C"{update}{extra}}}'
+            f'"c":{conditions_of(size, identity)},"i":{identity},"z":"C"{update}{extra}}}'
         )
 
 
@@ -170,13 +196,13 @@ def _nanos(instant: dt.datetime) -> int:
     return int(instant.timestamp()) * 10**9 + instant.microsecond * 1000
 
 
-def _token(symbol: str, session: dt.date, at: int) -> str:
+def _token(symbol: str, session: str, at: int) -> str:
     return base64.b64encode(f"{symbol}|{session}|{at:019d}".encode()).decode()
 
 
-def _resume(token: str) -> tuple[str, dt.date, int]:
+def _resume(token: str) -> tuple[str, str, int]:
     try:
         symbol, session, at = base64.b64decode(token, validate=True).decode().split("|")
-        return symbol, dt.date.fromisoformat(session), int(at)
+        return symbol, session, int(at)
     except (binascii.Error, ValueError):
         raise BadRequest("invalid page token") from None

@@ -1,25 +1,28 @@
-"""Binance Spot: ``GET /api/v3/klines``, ``/aggTrades`` and ``/exchangeInfo``; no key.
+"""Binance Spot: ``GET /api/v3/klines``, ``/aggTrades``, ``/depth`` and ``/exchangeInfo``; no key.
 
 Times are milliseconds, in and out, unless ``X-MBX-TIME-UNIT: MICROSECOND`` asks for microseconds out. A
 page has at most 1,000 rows, oldest first. Klines without a trade are there with volume 0; the last one
 may still be running. Aggregate trades by ``fromId``, or between two times less than an hour apart.
+``/depth`` is the book of the live tape, at the update its stream has come to.
 Errors are ``{"code": -1121, "msg": ...}`` with 400, too many requests 429 and then 418. Source: the
 vendor's documents and recorded answers.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mdc_resources.sandbox.answers import Answer, Page, Query
 from mdc_resources.sandbox.crypto import DAY, MINUTE, CryptoMarket, Trades, coin_text, padded
+from mdc_resources.sandbox.live.book import LEVELS, Book, last_update, texts
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _STEPS = {"1d": DAY, "1m": MINUTE}
 _HOUR_MS = 3_600_000
 _MOST = 1000
+_DEEPEST = 5000
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "BTC", "ETH", "BNB")
 _WEIGHT = {"X-MBX-USED-WEIGHT-1M": "2"}
 
@@ -38,8 +41,9 @@ class Binance:
     name = "binance"
     paged = False
 
-    def __init__(self, market: Market) -> None:
-        self._crypto = CryptoMarket(market)
+    def __init__(self, market: Market, *, live: LiveTape | None = None, tape: LiveTape | None = None) -> None:
+        self._crypto = CryptoMarket(market, live=live, provider=self.name)
+        self._tape = tape or live
 
     def respond(self, query: Query) -> Page | Answer:
         """A page, or Binance's error for what was asked."""
@@ -48,6 +52,8 @@ class Binance:
                 return self._klines(query)
             if query.path == "/api/v3/aggTrades":
                 return self._trades(query)
+            if query.path == "/api/v3/depth" and self._tape:
+                return self._depth(query.params, self._tape)
             if query.path == "/api/v3/exchangeInfo":
                 return self._symbols(query.params)
         except BadRequest as error:
@@ -118,22 +124,31 @@ class Binance:
 
     def _from_id(self, pair: str, first: int, limit: int) -> list[tuple[Trades, int]]:
         found: list[tuple[Trades, int]] = []
-        session, today = self._crypto.session_of_trade(pair, first), self._crypto.now().date()
-        while session <= today and len(found) < limit:
-            trades = self._crypto.trades(pair, session)
+        for trades in self._crypto.trades_from_id(pair, first):
             at = int(trades.ids.searchsorted(first))
             found += [(trades, i) for i in range(at, min(len(trades), at + limit - len(found)))]
-            session += dt.timedelta(days=1)
+            if len(found) >= limit:
+                break
         return found
 
     def _between(self, pair: str, start: int, end: int, limit: int) -> list[tuple[Trades, int]]:
         found: list[tuple[Trades, int]] = []
-        for session in sorted({_date(start), _date(end)}):
-            if self._crypto.first_session <= session <= self._crypto.now().date():
-                trades = self._crypto.trades(pair, session)
-                low, high = trades.times.searchsorted([start * 10**6, (end + 1) * 10**6]).tolist()
-                found += [(trades, i) for i in range(low, high)]
+        for trades in self._crypto.trades_from(pair, start * 10**6):
+            low, high = trades.times.searchsorted([start * 10**6, (end + 1) * 10**6]).tolist()
+            found += [(trades, i) for i in range(low, high)]
+            if len(found) >= limit or high < len(trades):
+                break
         return found[:limit]
+
+    def _depth(self, params: Mapping[str, str], tape: LiveTape) -> Answer:
+        pair, limit = self._pair(params), _number(params, "limit", 100)
+        if not 1 <= limit <= _DEEPEST:
+            raise BadRequest(-1100, "Illegal characters found in parameter 'limit'.")
+        tick = tape.latest(self.name, pair, tape.now())
+        sides = Book(tape.seed, self.name, pair).state(tick, min(limit, LEVELS))
+        bids, asks = ([[f"{price}000000", size] for price, size in texts(side)] for side in sides)
+        body = {"lastUpdateId": last_update(tick.number), "bids": bids, "asks": asks}
+        return Answer(200, json.dumps(body, separators=(",", ":")).encode(), headers=_WEIGHT)
 
     def _symbols(self, params: Mapping[str, str]) -> Answer:
         pair = self._pair(params)
@@ -173,11 +188,19 @@ class Binance:
             )
         if not symbol.isalnum():
             raise BadRequest(-1100, "Illegal characters found in parameter 'symbol'.")
-        for quote in _QUOTES:
-            base = symbol.removesuffix(quote)
-            if symbol.endswith(quote) and base and self._crypto.knows(f"{base}-{quote}"):
-                return f"{base}-{quote}"
+        pair = pair_of(symbol, self._crypto.knows)
+        if pair:
+            return pair
         raise BadRequest(-1121, "Invalid symbol.")
+
+
+def pair_of(symbol: str, knows: Callable[[str], bool]) -> str | None:
+    """The market's name of ``BTCUSDT`` (``BTC-USDT``); None where ``knows`` has no such pair."""
+    for quote in _QUOTES:
+        base = symbol.removesuffix(quote)
+        if symbol.endswith(quote) and base and knows(f"{base}-{quote}"):
+            return f"{base}-{quote}"
+    return None
 
 
 def _limit(params: Mapping[str, str]) -> int:
@@ -206,10 +229,6 @@ def _trade(trades: Trades, i: int, unit: int) -> str:
         f'{{"a":{trade_id},"p":"{price}","q":"{size}","f":{trade_id},"l":{trade_id},'
         f'"T":{int(trades.times[i]) // unit},"m":{maker},"M":true}}'
     )
-
-
-def _date(milliseconds: int) -> dt.date:
-    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC).date()
 
 
 def _text(cell: str) -> str:

@@ -17,6 +17,7 @@ from decimal import Decimal
 from mdc_resources.sandbox.answers import Answer, Page, Query
 from mdc_resources.sandbox.crypto import DAY, MINUTE, CryptoMarket, Trades, coin_text, padded
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _PATH = re.compile(r"/products/([A-Z0-9]+-[A-Z0-9]+)(/candles|/trades)?")
 _STEPS = {str(DAY): DAY, str(MINUTE): MINUTE}
@@ -33,8 +34,8 @@ class Coinbase:
     name = "coinbase"
     paged = False
 
-    def __init__(self, market: Market) -> None:
-        self._crypto = CryptoMarket(market)
+    def __init__(self, market: Market, *, live: LiveTape | None = None) -> None:
+        self._crypto = CryptoMarket(market, live=live, provider=self.name)
 
     def respond(self, query: Query) -> Page | Answer:
         """A page, or Coinbase's error for what was asked."""
@@ -89,12 +90,11 @@ class Coinbase:
             raise BadRequest("limit must be between 1 and 1000")
         after = _number(params, "after", 2**62)
         found: list[tuple[Trades, int]] = []
-        session = self._crypto.session_of_trade(pair, after - 1)
-        while session >= self._crypto.first_session and len(found) < limit:
-            trades = self._crypto.trades(pair, session)
+        for trades in self._crypto.trades_before(pair, after):
             stop = int(trades.ids.searchsorted(after))
             found += [(trades, i) for i in range(stop - 1, max(-1, stop - 1 - limit + len(found)), -1)]
-            session -= dt.timedelta(days=1)
+            if len(found) >= limit:
+                break
         headers = {}
         if found:
             newest, oldest = (int(trades.ids[i]) for trades, i in (found[0], found[-1]))

@@ -1,4 +1,4 @@
-"""Finnhub: ``GET /api/v1/stock/candle``, ``/split``, ``/dividend`` and ``/profile2``.
+"""Finnhub: ``GET /api/v1/stock/candle``, ``/tick``, ``/split``, ``/dividend`` and ``/profile2``.
 
 Candles are parallel arrays, ``from`` and ``to`` inclusive epoch seconds. Daily ones carry midnight
 UTC of their date, prices over later splits and volume as traded, and leave out the day that is not
@@ -16,9 +16,10 @@ from typing import Any
 
 from mdc_resources.sandbox.adjust import split_ratios
 from mdc_resources.sandbox.answers import JSON, Answer, Page, Query, Row, cents_text
-from mdc_resources.sandbox.dialects import symbol_search
+from mdc_resources.sandbox.dialects import finnhub_ticks, symbol_search
 from mdc_resources.sandbox.instruments import Instrument
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _CONTENT = f"{JSON}; charset=utf-8"
 _MESSAGES = {
@@ -35,8 +36,9 @@ class Finnhub:
     name = "finnhub"
     paged = False
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, *, live: LiveTape | None = None) -> None:
         self._market = market
+        self._live = live
 
     def respond(self, query: Query) -> Page | Answer:
         """What was asked for, or Finnhub's error."""
@@ -56,6 +58,11 @@ class Finnhub:
         try:
             if what == "candle":
                 return self._candles(instrument, query)
+            if what == "tick" and instrument is not None:
+                symbol = instrument.symbol
+                return Answer(
+                    200, finnhub_ticks.respond(self._market, symbol, query.params, self._live), _CONTENT
+                )
             if what in ("split", "dividend"):
                 return self._facts(instrument, what, query)
         except (KeyError, ValueError, OverflowError):

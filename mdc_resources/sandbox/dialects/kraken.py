@@ -8,13 +8,13 @@ under ``XXBTZUSD``. Source: the vendor's documents and recorded pairs.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Mapping
 
 from mdc_resources.sandbox.answers import Answer, Page, Query
 from mdc_resources.sandbox.crypto import DAY, MINUTE, CryptoMarket, coin_text, padded
 from mdc_resources.sandbox.market import Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _STEPS = {"1440": DAY, "1": MINUTE}
 _KEPT = 720
@@ -35,8 +35,8 @@ class Kraken:
     name = "kraken"
     paged = False
 
-    def __init__(self, market: Market) -> None:
-        self._crypto = CryptoMarket(market)
+    def __init__(self, market: Market, *, live: LiveTape | None = None) -> None:
+        self._crypto = CryptoMarket(market, live=live, provider=self.name)
 
     def respond(self, query: Query) -> Page | Answer:
         """A page, or Kraken's error for what was asked."""
@@ -93,11 +93,9 @@ class Kraken:
         now = int(self._crypto.now().timestamp() * 10**9)
         since = _number(params, "since", now - DAY * 10**9)
         count = max(1, min(_number(params, "count", _TRADES), _TRADES))
-        session = max(self._crypto.first_session, _date(min(since, now)))
         rows: list[str] = []
         last = since
-        while session <= self._crypto.now().date() and len(rows) < count:
-            trades = self._crypto.trades(pair, session)
+        for trades in self._crypto.trades_from(pair, since):
             at = int(trades.times.searchsorted(since, side="right"))
             for i in range(at, min(len(trades), at + count - len(rows))):
                 last = int(trades.times[i])
@@ -106,12 +104,13 @@ class Kraken:
                     f'"{padded(coin_text(int(trades.sizes[i]), 4))}"',
                     f"{last // 10**9}.{last % 10**9:09d}".rstrip("0").rstrip("."),
                     '"b"' if trades.buys[i] else '"s"',
-                    '"m"' if i % 3 else '"l"',
+                    '"m"' if trades.ids[i] % 3 else '"l"',
                     '""',
                     str(trades.ids[i]),
                 ]
                 rows.append(f"[{','.join(cells)}]")
-            session += dt.timedelta(days=1)
+            if len(rows) >= count:
+                break
         return _result(f'{json.dumps(_key(base, quote))}:[{",".join(rows)}],"last":"{last}"')
 
     def _pairs(self, params: Mapping[str, str]) -> Answer:
@@ -176,10 +175,6 @@ def _amount(text: str) -> float:
         return float(text)
     except ValueError:
         return 0.0
-
-
-def _date(nanoseconds: int) -> dt.date:
-    return dt.datetime.fromtimestamp(nanoseconds // 10**9, dt.UTC).date()
 
 
 def _text(cell: str) -> str:

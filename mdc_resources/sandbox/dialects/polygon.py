@@ -33,6 +33,7 @@ from mdc_resources.sandbox.dialects.polygon_request import (
     request_id,
 )
 from mdc_resources.sandbox.market import Bars, Market
+from mdc_resources.sandbox.tape import LiveTape
 
 _AGGS = re.compile(r"/v2/aggs/ticker/([^/]+)/range/(\d+)/(\w+)/([^/]+)/([^/]+)")
 _TICKS = re.compile(r"/v3/(trades|quotes)/([^/]+)")
@@ -50,8 +51,9 @@ class Polygon:
     name = "polygon"
     paged = True
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, *, live: LiveTape | None = None) -> None:
         self._market = market
+        self._live = live
 
     def respond(self, query: Query) -> Page | Answer:
         """A page of aggregates, or a finished answer."""
@@ -61,7 +63,7 @@ class Polygon:
             if found := _AGGS.fullmatch(query.path):
                 return self._aggregates(query, *found.groups())
             if found := _TICKS.fullmatch(query.path):
-                return polygon_ticks.respond(self._market, query, found[1], found[2])
+                return polygon_ticks.respond(self._market, query, found[1], found[2], self._live)
             if listed := symbol_search.answer(self.name, query, self._market):
                 return listed
             if query.path.startswith("/v3/reference/"):

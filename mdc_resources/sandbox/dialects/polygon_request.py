@@ -92,7 +92,7 @@ def read_limit(params: Mapping[str, str], *, default: int, most: int) -> int:
 
 def read_span(params: Mapping[str, str], name: str, *, now: dt.datetime) -> Span:
     """``name``, ``name.gte`` ... ``name.lt`` as one half-open span of nanoseconds; raises BadRequest."""
-    start, end = 0, int(now.timestamp()) * 10**9
+    start, end = 0, int(now.timestamp()) * 10**9 + now.microsecond * 1000
     if name in params:
         return Span(_instant(params[name], last=False), _instant(params[name], last=True) + 1)
     for suffix, text in ((key.removeprefix(f"{name}."), value) for key, value in params.items()):
