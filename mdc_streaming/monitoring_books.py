@@ -18,7 +18,7 @@ from mdc_resources.domain.symbols import Symbol
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
 PATIENCE = 15.0  # for a first snapshot that was subscribed to
 _ASKED_AT_ONCE = 2  # new snapshots per shard and look, so that 500 books do not ask in one moment
-_MOST_WAITING = 200  # numbered deltas kept for a snapshot that is on its way
+_MOST_WAITING = 2_000  # numbered deltas kept for a snapshot: with 50 books the last one comes after 30 s
 _LEVELS = 100
 _FEWEST, _SPARE = 1_000, 2  # levels held a side: as many, or so many times those wanted
 _TEND = 10.0  # seconds between two looks at how many levels are held

@@ -162,17 +162,23 @@ class Catalog:
 
     def identity(self) -> dict[str, str]:
         """``lake_id`` and ``schema_version`` as the catalog has them; empty for an unfinished lake."""
+        import duckdb
+
         with self.calls("reading the lake's identity"):
-            if IDENTITY.name not in self.table_names():
-                return {}
             # An upgrade appends the new version; the newest counts.
             newest = "ORDER BY CASE WHEN name = 'schema_version' THEN value::INTEGER END"
-            return dict(self._rows(f"SELECT name, value FROM {ALIAS}.{IDENTITY.name} {newest}"))
+            try:  # asking first which tables there are would take ten times as long
+                return dict(self._rows(f"SELECT name, value FROM {ALIAS}.{IDENTITY.name} {newest}"))
+            except duckdb.CatalogException:
+                return {}
 
     def table_names(self) -> set[str]:
         """Names of the tables the catalog has: an older lake lacks some."""
         with self.calls("listing the tables"):
-            rows = self._rows("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [ALIAS])
+            # DuckLake's own list: `duckdb_tables()` looks at every table's files, some 0.1 s a call.
+            rows = self._rows(
+                f"SELECT table_name FROM {self._meta}.ducklake_table WHERE end_snapshot IS NULL"
+            )
         return {name for (name,) in rows}
 
     def current_snapshot(self) -> int:

@@ -59,13 +59,11 @@ def create_views(connection: duckdb.DuckDBPyConnection, *, known_at: dt.datetime
     were learned and effective by then; by default all count. It changes no other view.
     """
     known = Known(known_at)
-    statements = [MACROS]
-    there = "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
-    tables = {name for (name,) in connection.execute(there, [ALIAS]).fetchall()}
     for table in (*DATASETS, *LEDGERS):
         if table.name not in ("bars_1d", "coverage", "holes", "spans"):
-            statements.append(f"CREATE VIEW {table.name} AS {_rows(table, exists=table.name in tables)};")
-    statements += [
+            _create_plain(connection, table)
+    statements = [
+        MACROS,
         f"CREATE VIEW coverage_log AS FROM {ALIAS}.coverage;",
         f"CREATE VIEW coverage AS {NEWEST_COVERAGE};",
         f"CREATE VIEW holes_log AS FROM {ALIAS}.holes;",
@@ -84,10 +82,21 @@ def create_views(connection: duckdb.DuckDBPyConnection, *, known_at: dt.datetime
         connection.execute(statement)
 
 
-def _rows(table: TableSpec, *, exists: bool) -> str:
-    """All rows of ``table``; none where the lake, or its state at an older time, lacks the table."""
-    nothing = ", ".join(f"NULL::{column.type} AS {column.name}" for column in table.columns)
-    rows = f"FROM {ALIAS}.{table.name}" if exists else f"SELECT {nothing} WHERE false"
+def _create_plain(connection: duckdb.DuckDBPyConnection, table: TableSpec) -> None:
+    """All rows of ``table``; none where the lake, or its state at an older time, lacks the table.
+
+    Tried, not looked up: a list of the catalog's tables costs more than all views together.
+    """
+    import duckdb
+
+    try:
+        connection.execute(f"CREATE VIEW {table.name} AS {_rows(table, f'FROM {ALIAS}.{table.name}')};")
+    except duckdb.CatalogException:
+        nothing = ", ".join(f"NULL::{column.type} AS {column.name}" for column in table.columns)
+        connection.execute(f"CREATE VIEW {table.name} AS {_rows(table, f'SELECT {nothing} WHERE false')};")
+
+
+def _rows(table: TableSpec, rows: str) -> str:
     if not any(column.name == "ts_event" for column in table.columns):
         return rows
     return f"SELECT *, {_TS} AS ts{_VALID.get(table.name, '')} FROM ({rows})"

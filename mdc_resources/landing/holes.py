@@ -20,6 +20,7 @@ from mdc_resources.wal import marks
 
 FOREVER = 1 << 62
 FIRST_WAIT_NS = 60 * 10**9  # within it a capture that has never been before may begin without a hole
+BOOK = "depth "  # names of books begin with it
 STOPPED = "stopped"  # the reason of connections that an orderly stop closed
 
 
@@ -78,7 +79,8 @@ class Tracker(msgspec.Struct):
     connections: dict[int, Held] = {}
     down: dict[str, Down] = {}
     up: dict[str, Up] = {}
-    broken: dict[str, Down] = {}  # books that cannot be believed
+    broken: dict[str, Down] = {}  # books that are not known, or cannot be believed
+    whole: dict[str, int] = {}  # books that are known, and by which connection
     fresh: bool = True  # nothing is known of what was before
     before: int = 0  # where the log before is unknown: until when it went, before this process
     begins: bool = False  # there is no log before, and nothing was wanted yet
@@ -135,13 +137,14 @@ class Tracker(msgspec.Struct):
 
     def book_broken(self, connection: int, name: str, reason: str, since: int) -> None:
         """The book of ``name`` cannot be believed from ``since`` on, until :meth:`book_whole`."""
+        self.whole.pop(name, None)
         if name in self.wanted:
             self.broken.setdefault(name, Down(since, reason, connection, self._feed_of(connection)))
 
-    def book_whole(self, at: int, name: str) -> None:
-        """A snapshot made the book true again."""
-        if broken := self.broken.pop(name, None):
-            self._hole(name, broken, at, least=1)
+    def book_whole(self, at: int, name: str, connection: int) -> None:
+        """A snapshot of ``connection`` made the book true."""
+        self.whole[name] = connection
+        self._settle(name, at)
 
     def take(self, until: int) -> tuple[list[Stretch], list[Stretch]]:
         """(holes, live stretches) since the last call.
@@ -190,7 +193,8 @@ class Tracker(msgspec.Struct):
                 self.down[name] = Down(since, Gone.START, first=first)
 
     def _unwanted(self, at: int, name: str) -> None:
-        self.book_whole(at, name)
+        self.whole.pop(name, None)
+        self._settle(name, at)
         if (hole := self.down.pop(name, None)) and not (hole.ended or hole.stopped):
             self._hole(name, hole, at)
         self._fall(name, at)
@@ -203,8 +207,10 @@ class Tracker(msgspec.Struct):
             if held.probe or name not in self.wanted:
                 continue
             hole = self.down.pop(name, None)
-            if hole and not (hole.first and at - hole.start_ns <= FIRST_WAIT_NS):
-                self._hole(name, hole, at)
+            if hole and name.startswith(BOOK) and self.whole.get(name) != connection:
+                self.broken[name] = hole  # updates without the snapshot they change are worth nothing
+            elif hole:
+                self._over(name, hole, at)
             if name not in self.up:
                 self._rise(name, at, connection, held)
 
@@ -251,6 +257,8 @@ class Tracker(msgspec.Struct):
                 continue
             if up is not None:
                 up.heard_ns = max(up.heard_ns, last_ns)
+            if self.whole.get(name) == connection:  # the heir has no snapshot yet
+                self.book_broken(connection, name, Gone.DISCONNECT, max(last_ns, since))
             heir = min(other.pairs[name] for _, other in carriers)
             if max(last_ns, since) < heir:  # it was silent before the other one was there
                 hole = Down(max(last_ns, since), Gone.DISCONNECT, connection, held.feed)
@@ -282,7 +290,8 @@ class Tracker(msgspec.Struct):
     def _drop(
         self, name: str, at: int, reason: str, connection: int, feed: str, *, ended: bool = False
     ) -> None:
-        self.book_whole(at, name)
+        self.whole.pop(name, None)
+        self._settle(name, at)
         self._fall(name, at)
         self.down[name] = Down(at, reason, connection, feed, ended)
 
@@ -290,6 +299,16 @@ class Tracker(msgspec.Struct):
         up = self.up.pop(name, None)
         if up is not None and up.start_ns < at:
             self.ready.append(Stretch(name, up.start_ns, at, "", up.connection, up.feed))
+
+    def _settle(self, name: str, at: int) -> None:
+        """The hole of a book is over."""
+        if broken := self.broken.pop(name, None):
+            self._over(name, broken, at, least=1)
+
+    def _over(self, name: str, hole: Down, at: int, *, least: int = 0) -> None:
+        """Note a hole that ended at ``at``, unless it is only the beginning of all capture."""
+        if not (hole.first and at - hole.start_ns <= FIRST_WAIT_NS):
+            self._hole(name, hole, at, least=least)
 
     def _hole(self, name: str, hole: Down, end_ns: int, *, least: int = 0) -> None:
         """Note a hole that is over. A clock that was set back does not make one vanish."""

@@ -186,7 +186,7 @@ class Connection:
             leader = self._shared.leaders.get(name, -1)
             if self.number >= leader:
                 self._shared.leaders[name] = self.number
-                self._shared.tracker.book_whole(self.recv, name)
+                self._shared.tracker.book_whole(self.recv, name, self.number)
                 self.show(symbol, ts_event)
         elif change.reason:
             self._broke(symbol, ts_event, change, told=was_valid)

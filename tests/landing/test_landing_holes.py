@@ -226,14 +226,47 @@ def test_a_broken_book_is_a_hole_until_its_next_snapshot() -> None:
     tracker = Tracker("coinbase")
     for line in [(0, 0, marks.Wanted((BOOK,))), (0, 1, opened()), (0, 1, marks.Confirmed((BOOK,)))]:
         tracker.mark(line[0], line[1], line[2])
+    tracker.book_whole(0, "depth BTC", 1)
+    tracker.take(0)
     tracker.book_broken(1, "depth BTC", "checksum", 20)
     tracker.book_broken(1, "depth BTC", "crossed", 25)
     assert brief(tracker.take(30)[0]) == [("BTC", 20, 30, "checksum")]
-    tracker.book_whole(40, "depth BTC")
+    tracker.book_whole(40, "depth BTC", 1)
     assert brief(tracker.take(50)[0]) == [("BTC", 20, 40, "checksum")]
     tracker.book_broken(1, "depth BTC", "crossed", 60)
     tracker.mark(80, 1, marks.Closed(70, "gone"))
     assert brief(tracker.take(90)[0]) == [("BTC", 60, 70, "crossed"), ("BTC", 70, 90, "disconnect")]
+
+
+def booked(*after: Line | tuple[int, int]) -> list[tuple[str, int, int, str]]:
+    """Holes of a book that is captured from 0 on; (time, connection) stands for a snapshot."""
+    tracker = Tracker("binance")
+    before: list[Line] = [
+        (0, 0, marks.Started(1, "v")),
+        (0, 0, marks.Wanted(())),
+        (0, 0, marks.Wanted((BOOK,))),
+    ]
+    for line in (*before, (0, 1, opened()), (0, 1), (0, 1, marks.Confirmed((BOOK,))), *after):
+        if len(line) == 2:
+            tracker.book_whole(line[0], "depth BTC", line[1])
+        else:
+            tracker.mark(line[0], line[1], line[2])
+    return brief(tracker.take(100)[0])
+
+
+def test_a_reconnected_book_is_a_hole_until_its_snapshot() -> None:
+    """Confirmed at 50, known at 70; a snapshot that comes before the confirmation counts from that."""
+    gone: list[Line] = [(40, 1, marks.Closed(30, "x")), (45, 2, opened())]
+    assert booked(*gone, (50, 2, marks.Confirmed((BOOK,))), (70, 2)) == [("BTC", 30, 70, "disconnect")]
+    assert booked(*gone, (50, 2), (52, 2, marks.Confirmed((BOOK,)))) == [("BTC", 30, 52, "disconnect")]
+    assert booked(*gone, (50, 2, marks.Confirmed((BOOK,)))) == [("BTC", 30, 100, "disconnect")]
+
+
+def test_an_heir_without_a_snapshot_is_a_hole_of_the_book() -> None:
+    """The old connection ends before the new one's book is known; after it there is none."""
+    heir: list[Line] = [(40, 2, opened()), (45, 2, marks.Confirmed((BOOK,)))]
+    assert booked(*heir, (50, 1, marks.Closed(49, "left")), (60, 2)) == [("BTC", 49, 60, "disconnect")]
+    assert booked(*heir, (48, 2), (50, 1, marks.Closed(49, "left"))) == []
 
 
 def test_a_clock_that_was_set_back_hides_no_hole() -> None:
