@@ -50,11 +50,12 @@ from mdc_resources.config import Home
 from mdc_resources.dagster_resources import lake_of, segments_of
 from mdc_resources.domain.coverage import CoverageRow
 from mdc_resources.domain.datasets import Dataset
-from mdc_resources.domain.errors import MdcError
+from mdc_resources.domain.errors import LakeError, MdcError
 from mdc_resources.domain.priorities import Priority
 from mdc_resources.domain.time import now
 from mdc_resources.landing.land import Landed, land, unlanded
 from mdc_resources.landing.refill import Refilled, open_holes, refill
+from mdc_resources.landing.replaying import due_frames, replay_due
 
 LAND, REFILL = "land_segments", "refill_holes"
 SEGMENT_SENSOR, HOLE_SENSOR = "segment_sensor", "hole_sensor"
@@ -74,10 +75,11 @@ def _segment_sensor(home: Home) -> SensorDefinition:
         job=land_job,
         minimum_interval_seconds=INTERVAL_SECONDS,
         default_status=_status(home),
-        description="Lands sealed segments of live capture, as they come.",
+        description="Lands sealed segments of live capture as they come, and tries dead letters again.",
     )
     def segment_sensor(context: SensorEvaluationContext) -> SensorResult:
         names = [segment.name for segment in unlanded(home)]
+        names += [f"{letter.reference}:{letter.attempts}" for letter in due_frames(home)]
         return _asked(context.instance, LAND, names, "segment")
 
     return segment_sensor
@@ -149,7 +151,7 @@ def land_op(context: OpExecutionContext) -> None:
     with lake_of(home).get_lake() as lake, closing(lake.connect()) as connection:
         for shard, rows in segments_of(connection, context.run_id).items():
             context.log_event(observation_of(shard, rows))
-    context.add_output_metadata(metadata.of_landing(landed))
+    context.add_output_metadata(metadata.of_landing(landed) | {"mdc/replayed": _replay(context, home)})
     context.log.info(landed_in_words(landed))
     if landed.failed:
         name, reason = landed.failed[0]
@@ -157,6 +159,18 @@ def land_op(context: OpExecutionContext) -> None:
             description=f"{len(landed.failed)} segments were not landed, {name} among them: {reason}",
             allow_retries=False,
         )
+
+
+def _replay(context: OpExecutionContext, home: Home) -> int:
+    """Try dead letters again whose time has come; how many are in the lake now."""
+    try:
+        outcomes = replay_due(home)
+    except LakeError as error:  # what landed has landed; the letters stay, and stay due
+        context.log.warning(f"dead letters were not tried again: {error}")
+        return 0
+    for outcome in outcomes:
+        context.log.info(f"dead letter {outcome.letter.id} {outcome.letter.reference}: {outcome.told}")
+    return sum(outcome.ok for outcome in outcomes)
 
 
 @op(name="refill", out=Out(Nothing), pool=priorities.FETCH_POOL, description="Refill holes from history.")

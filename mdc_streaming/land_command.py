@@ -33,9 +33,10 @@ def land(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Land sealed segments: rows, holes and coverage, each exactly once."""
+    """Land sealed segments: rows, holes and coverage, each exactly once; then dead letters that are due."""
     from mdc_resources.landing.land import land as land_segments
     from mdc_resources.landing.land import unlanded
+    from mdc_resources.landing.replaying import replay_due
     from mdc_resources.wal import sealed_segments
 
     home = home_of(ctx)
@@ -45,10 +46,14 @@ def land(
         _show_waiting([s for s in unlanded(home) if names is None or s.name in names], as_json=as_json)
         return
     landed = land_segments(home, named, run_id=f"land-{os.getpid()}")
+    outcomes = replay_due(home) if named is None else []
+    replayed = sum(outcome.ok for outcome in outcomes)
     if as_json:
-        output.print_json(_as_dict(landed))
+        output.print_json(_as_dict(landed) | {"replayed": replayed})
     else:
         _show(landed)
+        if outcomes:
+            print(f"{replayed} of {len(outcomes)} dead letters that were due landed after all")
     if landed.failed:
         raise typer.Exit(ExitCode.FINDINGS)
 

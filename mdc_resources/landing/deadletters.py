@@ -268,7 +268,8 @@ def _insert(connection: sqlite3.Connection, letter: NewLetter, moment: float) ->
             mask_text(letter.reason)[:_REASON],
             mask_cut(letter.raw[:RAW_BYTES]),
             moment,
-            moment + FIRST_PAUSE.total_seconds(),
+            # What is damaged stays damaged: it waits for a person from the start.
+            None if letter.cause is Cause.DAMAGED else moment + FIRST_PAUSE.total_seconds(),
         ),
     )
 

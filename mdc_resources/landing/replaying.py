@@ -20,6 +20,7 @@ from mdc_resources.coverage.expectation import ledger
 from mdc_resources.domain.coverage import CoverageRow, PartitionKey, PartitionState
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.errors import LakeBusy, LakeError, MdcError
+from mdc_resources.domain.time import now
 from mdc_resources.lake import CommitBatch, Lake
 from mdc_resources.lake.commit import SANDBOX_PREFIX
 from mdc_resources.landing import checkpoint
@@ -82,6 +83,16 @@ def replay(
         if frames:
             outcomes += _frames(home, store, frames, segment, sealed.values(), dry_run=dry_run)
     return outcomes
+
+
+def due_frames(home: Home) -> list[DeadLetter]:
+    """Frames whose next try has come; a whole segment is tried again by landing itself."""
+    return [letter for letter in DeadLetters.of(home).due(now()) if not letter.is_whole_segment]
+
+
+def replay_due(home: Home) -> list[Outcome]:
+    """Try :func:`due_frames` again; raises LakeError where the lake refuses."""
+    return replay(home, DeadLetters.of(home), due_frames(home))
 
 
 def _land(

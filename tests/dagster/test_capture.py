@@ -19,6 +19,8 @@ from mdc_resources import config
 from mdc_resources.config import Home
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.lake import Lake
+from mdc_resources.landing import deadletters, replaying
+from mdc_resources.landing.deadletters import DeadLetters
 from mdc_resources.wal import marks
 from tests.dagster.conftest import QUIET
 from tests.homes import KEYS, make_home
@@ -45,7 +47,7 @@ def eye(capturing: Home):
         yield instance
 
 
-def captured(home: Home, *, holes: int = 0) -> Log:
+def captured(home: Home, *, holes: int = 0, ends: bool = True) -> Log:
     """Ten seconds of trades and a book; each hole takes a trade out of the middle."""
     log = Log(home)
     log.start(NOON, TRADES, DEPTH)
@@ -54,8 +56,9 @@ def captured(home: Home, *, holes: int = 0) -> Log:
     for second in range(2, 11):
         if second - 5 not in range(holes):
             log.frames(NOON + second * SECOND, 1, match(NOON + second * SECOND - 1000, second))
-    log.mark(NOON + 11 * SECOND, marks.Stopped("drained"))
-    log.end()
+    if ends:
+        log.mark(NOON + 11 * SECOND, marks.Stopped("drained"))
+        log.end()
     return log
 
 
@@ -168,6 +171,27 @@ def test_a_second_landing_changes_nothing(capturing: Home, eye: DagsterInstance)
 def _rows(home: Home) -> list[tuple[object, ...]]:
     with contextlib.closing(Lake.open(home.lake_dir)) as lake, contextlib.closing(lake.connect()) as reader:
         return reader.execute("SELECT trade_id, ordinal FROM trades ORDER BY ordinal").fetchall()
+
+
+def test_a_dead_letter_that_is_due_is_tried_by_a_run(
+    capturing: Home, eye: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame that nobody can read: asked for under another mark after each try, and counted."""
+    monkeypatch.setattr(deadletters, "FIRST_PAUSE", dt.timedelta(0))
+    log = captured(capturing, ends=False)
+    log.frames(NOON + 12 * SECOND, 1, b'{"type": "surprise"}')
+    log.end()
+    (first,) = tick(capturing, eye, capture.SEGMENT_SENSOR).run_requests
+    run(eye, capture.land_job)
+    (letter,) = DeadLetters.of(capturing).letters()
+    assert letter.attempts == 1, "the landing itself tries what is due"
+    monkeypatch.setattr(capture, "now", lambda: letter.next_at)
+    monkeypatch.setattr(replaying, "now", lambda: letter.next_at)
+    (again,) = tick(capturing, eye, capture.SEGMENT_SENSOR).run_requests
+    assert again.run_key != first.run_key
+    done = run(eye, capture.land_job)
+    assert done.success
+    assert DeadLetters.of(capturing).get(letter.id).attempts == 2
 
 
 def test_nothing_is_asked_while_a_run_is_under_way(capturing: Home, eye: DagsterInstance) -> None:

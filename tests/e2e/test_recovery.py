@@ -41,7 +41,8 @@ def test_what_is_lost_comes_back_by_itself(home_of, vendor, told_by, tmp_path):
 
     The yardstick of requests is what the planner needs for the whole loss at once from the first
     vendor, without a fault. Counted are answers that were usable: a request that met a fault is
-    asked again, rightly; one whose answer nobody needed would show as an answer too many.
+    asked again, rightly; one whose answer nobody needed would show as an answer too many. Where
+    another vendor stepped in, the corporate actions that yahoo sends along are a request of their own.
     """
     home = home_of()
     before = drill.content(home)
@@ -71,7 +72,7 @@ def test_what_is_lost_comes_back_by_itself(home_of, vendor, told_by, tmp_path):
     )
     assert ticks.failed == []
     assert drill.fetched_twice(home, since, final) == {}
-    assert answers <= 1.1 * minimum
+    assert answers <= 1.1 * minimum + len(elsewhere)
     assert drill.untrue({at: final[at] for at in loss.before}, told_by) == []
     assert {at: final[at] for at in loss.before if at not in elsewhere} == {
         at: before[at] for at in loss.before if at not in elsewhere

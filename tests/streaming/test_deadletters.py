@@ -162,6 +162,7 @@ def test_a_damaged_segment_is_not_held_back(store: DeadLetters):
     assert store.note_landed([SEGMENT]) == 0
     assert store.held_back(NOW) == frozenset()
     assert [found.cause for found in store.letters()] == ["damaged"]
+    assert store.due(NOW + dt.timedelta(days=365)) == [], "it stays damaged, however often it is read"
 
 
 def test_an_unknown_id_is_refused(store: DeadLetters):

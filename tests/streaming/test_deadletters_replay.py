@@ -19,9 +19,11 @@ from mdc_resources.domain.coverage import PartitionKey
 from mdc_resources.domain.datasets import Dataset
 from mdc_resources.domain.symbols import Symbol
 from mdc_resources.lake import Lake
+from mdc_resources.landing import deadletters
 from mdc_resources.landing.deadletters import DeadLetters
 from mdc_resources.landing.land import land
 from mdc_resources.landing.letters import Cause, LetterState, NewLetter
+from mdc_resources.landing.replaying import replay_due
 from mdc_resources.providers.coinbase.live import CoinbaseDecoder
 from mdc_resources.state import State
 from mdc_resources.wal import Kind, LogWriter, marks, read_segment, sealed_segments
@@ -136,6 +138,19 @@ def test_a_frame_that_still_does_not_decode_counts_an_attempt(home: Home, monkey
     again = store.get(letter.id)
     assert (again.attempts, again.state) == (1, LetterState.OPEN)
     assert rows(home, Dataset.TRADES, "trade_id") == ["1"]
+
+
+def test_landing_tries_what_is_due_again(home: Home, monkeypatch: pytest.MonkeyPatch):
+    """`mdc stream land` after an upgrade: the letter whose time has come is in the lake without a word."""
+    monkeypatch.setattr(deadletters, "FIRST_PAUSE", dt.timedelta(0))
+    capture(home, (at_noon(1),), (at_noon(2),))
+    with older_decoder(monkeypatch, lambda frame: json.loads(frame)["trade_id"] == 2):
+        land(home, run_id="test")
+    ran = CliRunner().invoke(app, ["--config", str(home.root), "stream", "land"])
+    assert ran.exit_code == 0
+    assert "1 of 1 dead letters that were due landed after all" in ran.stdout
+    assert rows(home, Dataset.TRADES, "trade_id") == ["1", "2"]
+    assert replay_due(home) == []
 
 
 def test_replaying_what_is_stored_adds_nothing(home: Home):

@@ -19,11 +19,13 @@ def test_frames_appended_during_commits_and_rolls_are_all_kept(tmp_path: Path) -
     """One thread appends as fast as it can, another commits, rolls and seals: every frame once, in order."""
     home, total = Home(tmp_path), 20_000
     writer = home.open()
-    done = threading.Event()
+    rolled, done = threading.Event(), threading.Event()
 
     def receive() -> None:
         number = 0
         while number < total:
+            if number > total // 2:  # the first half alone fills a segment: a slow disk still sees two
+                rolled.wait(60)
             count = min(1 + number % 3, total - number)
             writer.append(Kind.FRAMES, number, 1, [b"%d" % at for at in range(number, number + count)])
             number += count
@@ -37,6 +39,7 @@ def test_frames_appended_during_commits_and_rolls_are_all_kept(tmp_path: Path) -
         if writer.due_to_roll(0):
             counted += writer.roll().frames
             writer.seal_finished()
+            rolled.set()
     thread.join()
     writer.close()
     assert counted == total
