@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from mdc_resources.domain.symbols import Symbol
 from mdc_resources.providers.alpaca.events import nanos_of
+from mdc_resources.providers.decoding.arrays import ArrayDecoder
 from mdc_resources.providers.decoding.frames import (
-    MALFORMED,
     SHARES_FROM,
     Flaw,
-    Symbols,
-    decoder_of,
     hundredfold,
     number,
-    parts,
-    reject_frame,
 )
 from mdc_resources.providers.live import Sink
 
@@ -97,52 +91,18 @@ class _Error(_Message, tag="error"):
 
 
 _Any = _Trade | _Quote | _Correction | _Cancel | _Success | _Subscription | _Error
-_FRAMES = decoder_of(list[_Any])
-_ONE: msgspec.json.Decoder[Any] = decoder_of(_Any)  # type: ignore[arg-type]
 
 
-class AlpacaDecoder:
+class AlpacaDecoder(ArrayDecoder):
     """Stateless but for the seconds it has read, which saves reading them again."""
 
+    provider = "alpaca"
+    messages = _Any
+    symbol = "S"
+
     def __init__(self) -> None:
-        self._symbols = Symbols()
+        super().__init__()
         self._seconds: dict[str, int] = {}
-
-    def decode(self, frame: bytes, sink: Sink) -> None:
-        """Hand over each message; one that is wrong is rejected alone."""
-        try:
-            messages: list[Any] = _FRAMES.decode(frame)
-        except MALFORMED:
-            self._piecemeal(frame, sink)
-            return
-        for at, message in enumerate(messages):
-            try:
-                self._take(message, sink)
-            except Flaw as flaw:
-                sink.rejected(str(flaw), parts(frame)[at], self._symbol_of(message))
-
-    def fetched(self, symbol: Symbol, body: bytes, sink: Sink) -> None:
-        """Nothing is ever fetched for this feed."""
-        sink.rejected("alpaca has no book snapshots", body, symbol)
-
-    def state(self) -> dict[str, int]:
-        """Frames are not numbered."""
-        return {}
-
-    def restore(self, state: Mapping[str, int]) -> None:
-        """There is nothing to go on from."""
-
-    def _piecemeal(self, frame: bytes, sink: Sink) -> None:
-        try:
-            raws = parts(frame)
-        except MALFORMED as error:
-            reject_frame(frame, error, sink)
-            return
-        for raw in raws:
-            try:
-                self._take(_ONE.decode(raw), sink)
-            except MALFORMED as error:
-                sink.rejected(str(error)[:200], raw)
 
     def _take(self, message: Any, sink: Sink) -> None:
         kind = type(message)
@@ -226,12 +186,6 @@ class AlpacaDecoder:
                 self._seconds.clear()
             self._seconds[text[:19]] = found - found % 10**9
         return found
-
-    def _symbol_of(self, message: Any) -> Symbol | None:
-        try:
-            return self._symbols[message.S]
-        except Flaw:
-            return None
 
 
 def _identity(number_: int) -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from mdc_resources.domain.symbols import Symbol
+from mdc_resources.providers.decoding.arrays import ArrayDecoder
 from mdc_resources.providers.decoding.frames import (
-    MALFORMED,
     SHARES_FROM,
     Flaw,
-    Symbols,
-    decoder_of,
     hundredfold,
     nanos,
     number,
-    parts,
-    reject_frame,
 )
 from mdc_resources.providers.live import Sink
 
@@ -61,51 +56,14 @@ class _Status(_Message, tag="status"):
 
 
 _Any = _Trade | _Quote | _Status
-_FRAMES = decoder_of(list[_Any])
-_ONE: msgspec.json.Decoder[Any] = decoder_of(_Any)  # type: ignore[arg-type]
 
 
-class PolygonDecoder:
+class PolygonDecoder(ArrayDecoder):
     """Stateless: the vendor's sequence numbers have gaps of their own."""
 
-    def __init__(self) -> None:
-        self._symbols = Symbols()
-
-    def decode(self, frame: bytes, sink: Sink) -> None:
-        """Hand over each message; one that is wrong is rejected alone."""
-        try:
-            messages: list[Any] = _FRAMES.decode(frame)
-        except MALFORMED:
-            self._piecemeal(frame, sink)
-            return
-        for at, message in enumerate(messages):
-            try:
-                self._take(message, sink)
-            except Flaw as flaw:
-                sink.rejected(str(flaw), parts(frame)[at], self._symbol_of(message))
-
-    def fetched(self, symbol: Symbol, body: bytes, sink: Sink) -> None:
-        """Nothing is ever fetched for this feed."""
-        sink.rejected("polygon has no book snapshots", body, symbol)
-
-    def state(self) -> dict[str, int]:
-        """Nothing is kept."""
-        return {}
-
-    def restore(self, state: Mapping[str, int]) -> None:
-        """There is nothing to go on from."""
-
-    def _piecemeal(self, frame: bytes, sink: Sink) -> None:
-        try:
-            raws = parts(frame)
-        except MALFORMED as error:
-            reject_frame(frame, error, sink)
-            return
-        for raw in raws:
-            try:
-                self._take(_ONE.decode(raw), sink)
-            except MALFORMED as error:
-                sink.rejected(str(error)[:200], raw)
+    provider = "polygon"
+    messages = _Any
+    symbol = "sym"
 
     def _take(self, message: Any, sink: Sink) -> None:
         kind = type(message)
@@ -143,12 +101,6 @@ class PolygonDecoder:
             tape=None if trade.z is None else str(trade.z),
             sequence=_sequence(trade.q),
         )
-
-    def _symbol_of(self, message: Any) -> Symbol | None:
-        try:
-            return self._symbols[message.sym]
-        except Flaw:
-            return None
 
 
 def _side(price: object, size: object, other: object, others: object, name: str, at: int) -> tuple[str, str]:
