@@ -86,7 +86,8 @@ class Connection:
                 connecting.result()
             while not self.over.is_set():
                 try:
-                    await asyncio.wait_for(self.over.wait(), self.timing.tick)
+                    async with asyncio.timeout(self.timing.tick):
+                        await self.over.wait()
                 except TimeoutError:
                     self._look()
         except ProviderError as error:

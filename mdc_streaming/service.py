@@ -120,7 +120,8 @@ class Service:
             get_logger().info("stream.running", url=self.url, shards=sorted(self.shards))
             try:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await self._stop.wait()
                 await self._drain()
             finally:
                 for task in others:

@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from pydantic import SecretStr
 
@@ -129,10 +130,9 @@ class Shard:
                     self.state = "standby"
                 except NoSpace as error:
                     self.state, self.trouble, pause = "full", error.message, self.timing.room
-            try:
-                await asyncio.wait_for(self._stopping.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
         return None
 
     def _open(self) -> LogWriter:
@@ -191,10 +191,9 @@ class Shard:
                 self.recording.want(wanted)
             self._carry(wanted)
             pause = min(max((until - instant).total_seconds(), 0.001), 60.0)  # a clock may be set
-            try:
-                await asyncio.wait_for(self._changed.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
 
     def _carry(self, wanted: frozenset[Subscription]) -> None:
         parts = spread(wanted, [line.wanted for line in self.lines], self.plan.spec.max_symbols)

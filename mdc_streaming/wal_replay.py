@@ -59,7 +59,8 @@ class Replay:
 
     async def _send_all(self, client: ServerConnection) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(client.recv(), _PATIENCE_SECONDS)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await client.recv()
         listening = asyncio.create_task(_ignore(client))
         began, first = asyncio.get_running_loop().time(), None
         try:

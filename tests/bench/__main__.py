@@ -1,7 +1,8 @@
 """Run every benchmark and print its figures: ``python -m tests.bench [NAME ...] [--json]``.
 
 A figure is stated beside its yardstick, measured in the same run, because absolute numbers of a
-shared machine mean little. ``NAME`` picks modules: decode, lake, ingest, trades, dagster, gaps, sensor.
+shared machine mean little. ``NAME`` picks modules: decode, lake, ingest, trades, dagster, gaps, sensor,
+stream.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-MODULES = ("decode", "lake", "ingest", "trades", "dagster", "gaps", "sensor")
+MODULES = ("decode", "lake", "ingest", "trades", "dagster", "gaps", "sensor", "stream")
 Figure = tuple[str, float, str, str, float | None, str]
 
 
