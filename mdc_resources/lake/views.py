@@ -59,6 +59,7 @@ def create_views(connection: duckdb.DuckDBPyConnection, *, known_at: dt.datetime
     were learned and effective by then; by default all count. It changes no other view.
     """
     known = Known(known_at)
+    connection.begin()  # DuckLake looks at its catalog once for all views, not once for each
     for table in (*DATASETS, *LEDGERS):
         if table.name not in ("bars_1d", "coverage", "holes", "spans"):
             _create_plain(connection, table)
@@ -80,6 +81,7 @@ def create_views(connection: duckdb.DuckDBPyConnection, *, known_at: dt.datetime
     ]
     for statement in statements:  # one by one: named windows clash across the statements of one call
         connection.execute(statement)
+    connection.commit()
 
 
 def _create_plain(connection: duckdb.DuckDBPyConnection, table: TableSpec) -> None:

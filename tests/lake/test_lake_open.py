@@ -125,9 +125,28 @@ def test_nothing_is_downloaded(lake: Lake) -> None:
     """Extensions come from wheels: automatic install and load are off."""
     settings = lake.connect().execute(
         "SELECT value FROM duckdb_settings()"
-        " WHERE name IN ('autoinstall_known_extensions', 'autoload_known_extensions')"
+        " WHERE name IN ('autoinstall_known_extensions', 'autoload_known_extensions',"
+        " 'allow_unsigned_extensions')"
     )
-    assert settings.fetchall() == [("false",), ("false",)]
+    assert settings.fetchall() == [("false",)] * 3
+
+
+def test_a_binary_that_was_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature is checked again, although one of that name was good before."""
+    from mdc_resources.lake import extensions
+
+    copy = tmp_path / "sqlite_scanner.duckdb_extension"
+    shutil.copy(extensions.extension_path("sqlite_scanner"), copy)
+    monkeypatch.setattr(extensions, "extension_path", lambda _: copy)
+    for _ in range(2):
+        extensions.open_duckdb("sqlite_scanner").close()
+    data = bytearray(copy.read_bytes())
+    data[len(data) // 2] ^= 1
+    changed = tmp_path / "changed"
+    changed.write_bytes(data)
+    changed.replace(copy)
+    with pytest.raises(LakeError, match="signature"):
+        extensions.open_duckdb("sqlite_scanner")
 
 
 def test_a_missing_wheel_names_the_package() -> None:
