@@ -102,7 +102,7 @@ def test_one_kill_of_each_kind_and_two_in_mid_commit(home_of, vendor, told_by, t
     kinds = [*KINDS, "commit"]
     random.Random(SEED).shuffle(kinds)
     final, _, havoc, watch, answers = wreak(
-        home, vendor, tmp_path, before, kinds, share=0.04, pause=(0.5, 4.0)
+        home, vendor, tmp_path, before, kinds, share=0.02, pause=(0.5, 3.0)
     )
     assert sorted(havoc.killed) == sorted(kinds)
     assert same(final, before, told_by)
