@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mdc_resources.providers.decoding.live_text import (
     Names,
     check_levels,
+    level,
     nanos_of_clock,
     nanos_of_seconds,
     number,
@@ -82,6 +83,7 @@ def test_what_are_no_seconds_is_refused(text: str) -> None:
 def test_decimals_are_numbers(value: Decimal) -> None:
     """As they are written."""
     assert number(f"{value:f}") == f"{value:f}"
+    assert level("1e-8", f"{value:f}") == ("1e-8", f"{value:f}")
     check_levels([(f"{value:f}", "0"), ("1e-8", "0.5")])
 
 
@@ -94,6 +96,9 @@ def test_anything_else_is_none(text: str) -> None:
         number(text)
     with pytest.raises(ValueError, match="not a number"):
         check_levels([("1", "1"), ("1", text), ("2", "2")])
+    for price, size in ((text, "1"), ("1", text), (f"1 {text}", ""), ("", f"{text} 1")):
+        with pytest.raises(ValueError, match="not a number"):
+            level(price, size)
 
 
 def test_names_are_read_once_and_in_bounds() -> None:

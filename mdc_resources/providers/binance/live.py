@@ -30,7 +30,7 @@ from mdc_resources.providers.decoding.live_text import (
     Count,
     Names,
     check_levels,
-    number,
+    level,
     shown,
 )
 from mdc_resources.providers.live import Address, LiveDialect, LiveSpec, Sink, Subscription
@@ -90,7 +90,7 @@ class BookTicker(msgspec.Struct, gc=False):
     T: int | None = None
 
 
-class DepthUpdate(msgspec.Struct):
+class DepthUpdate(msgspec.Struct, gc=False):
     """Absolute sizes, the updates ``U`` to ``u``; futures name the one before (``pu``)."""
 
     s: str
@@ -102,7 +102,7 @@ class DepthUpdate(msgspec.Struct):
     pu: Count | None = None
 
 
-class DepthSnapshot(msgspec.Struct):
+class DepthSnapshot(msgspec.Struct, gc=False):
     """The answer of ``/api/v3/depth``; only futures tell a time."""
 
     last_update: Count = msgspec.field(name="lastUpdateId")
@@ -151,8 +151,7 @@ class BinanceDecoder:
         """The book of ``/api/v3/depth``; an error document is rejected."""
         try:
             book = _DEPTH.decode(body)
-            check_levels(book.bids)
-            check_levels(book.asks)
+            check_levels(book.bids, book.asks)
             when = None if book.E is None else _nanos(book.E)
             sink.book_snapshot(symbol, when, book.bids, book.asks, sequence=book.last_update)
         except UNREADABLE as error:
@@ -169,7 +168,7 @@ class BinanceDecoder:
     def _trade(self, trade: AggTrade, sink: Sink) -> None:
         symbol = self._names.known(trade.s)
         when = _nanos(trade.T)
-        price, size = number(trade.p), number(trade.q)
+        price, size = level(trade.p, trade.q)
         self._ids.follow(symbol, trade.a, sink)
         sink.trade(symbol, when, price, size, side=side_of(trade.m), trade_id=str(trade.a))
 
@@ -177,16 +176,15 @@ class BinanceDecoder:
         sink.quote(
             self._names.known(ticker.s),
             None if ticker.T is None else _nanos(ticker.T),
-            (number(ticker.b), number(ticker.B)),
-            (number(ticker.a), number(ticker.A)),
+            level(ticker.b, ticker.B),
+            level(ticker.a, ticker.A),
             sequence=ticker.u,
         )
 
     def _update(self, update: DepthUpdate, sink: Sink) -> None:
         symbol = self._names.known(update.s)
         when = _nanos(update.E)
-        check_levels(update.b)
-        check_levels(update.a)
+        check_levels(update.b, update.a)
         sink.book_delta(symbol, when, update.b, update.a, first=update.U, last=update.u, previous=update.pu)
 
 

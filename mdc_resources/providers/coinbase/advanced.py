@@ -45,8 +45,8 @@ from mdc_resources.providers.decoding.live_text import (
     UNREADABLE,
     Level,
     Names,
+    level,
     nanos_of_clock,
-    number,
     shown,
 )
 from mdc_resources.providers.live import Address, Gone, LiveDialect, Sink, Subscription
@@ -157,7 +157,7 @@ class AdvancedDecoder:
     def _trade(self, trade: Trade, sink: Sink) -> None:
         symbol, trade_id = self._names.known(trade.product_id), id_of(trade)
         when = nanos_of_clock(trade.time)
-        price, size = number(trade.price), number(trade.size)
+        price, size = level(trade.price, trade.size)
         self._ids.follow(symbol, trade_id, sink)
         sink.trade(symbol, when, price, size, side=_TAKER[trade.side], trade_id=trade.trade_id)
 
@@ -185,8 +185,8 @@ class AdvancedDecoder:
         asks: list[Level] = []
         when = None
         for change in book.updates:
-            level = (number(change.price_level), number(change.new_quantity))
-            (bids if change.side == "bid" else asks).append(level)
+            side = bids if change.side == "bid" else asks
+            side.append(level(change.price_level, change.new_quantity))
             when = change.event_time
         instant = None if when is None else nanos_of_clock(when)
         if book.type == "snapshot":

@@ -32,8 +32,8 @@ from mdc_resources.providers.decoding.live_text import (
     Level,
     Names,
     check_levels,
+    level,
     nanos_of_clock,
-    number,
     shown,
 )
 from mdc_resources.providers.live import Address, LiveDialect, LiveSpec, Sink, Subscription
@@ -177,7 +177,7 @@ class CoinbaseDecoder:
     def _match(self, match: Match, sink: Sink) -> None:
         symbol = self._names.known(match.product_id)
         when = nanos_of_clock(match.time)
-        price, size = number(match.price), number(match.size)
+        price, size = level(match.price, match.size)
         self._ids.follow(symbol, match.trade_id, sink)
         sink.trade(symbol, when, price, size, side=_TAKER[match.side], trade_id=str(match.trade_id))
 
@@ -195,8 +195,7 @@ class CoinbaseDecoder:
 
     def _snapshot(self, book: Snapshot, sink: Sink) -> None:
         symbol = self._names.known(book.product_id)
-        check_levels(book.bids)
-        check_levels(book.asks)
+        check_levels(book.bids, book.asks)
         when = None if book.time is None else nanos_of_clock(book.time)
         sink.book_snapshot(symbol, when, book.bids, book.asks)
 
@@ -205,7 +204,7 @@ class CoinbaseDecoder:
         bids: list[Level] = []
         asks: list[Level] = []
         for side, price, size in update.changes:
-            (bids if side == "buy" else asks).append((number(price), number(size)))
+            (bids if side == "buy" else asks).append(level(price, size))
         when = None if update.time is None else nanos_of_clock(update.time)
         sink.book_delta(symbol, when, bids, asks)
 
@@ -234,7 +233,7 @@ class CoinbaseFeed:
 
 def side_of_quote(price: str, size: str) -> Level:
     """One side as a checked level; nobody where the vendor names no price."""
-    return (number(price), number(size)) if price else NOBODY
+    return level(price, size) if price else NOBODY
 
 
 def _batched(wanted: Sequence[Subscription]) -> Iterable[Sequence[Subscription]]:

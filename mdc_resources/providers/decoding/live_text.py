@@ -24,7 +24,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # ids and sequence num
 UNREADABLE = (ValueError, RecursionError)  # all that msgspec raises for bytes of any kind
 NOBODY = ("0", "0")
 
-_NUMBER = re.compile(r"\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?", re.ASCII).fullmatch
+_DECIMAL = r"\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?"
+_NUMBER = re.compile(_DECIMAL, re.ASCII).fullmatch
+_PAIR = re.compile(f"{_DECIMAL} {_DECIMAL}", re.ASCII).fullmatch  # a blank within either is one too many
 _CLOCK = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:[.,](\d{1,40}))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _SECONDS = re.compile(r"(\d{1,10})(?:\.(\d{1,40}))?", re.ASCII).fullmatch
 _LAST_SECOND = 2**63 // 10**9 - 1
@@ -39,11 +41,19 @@ def number(text: str) -> str:
     return text
 
 
-def check_levels(levels: Iterable[Sequence[str]]) -> None:
+def level(price: str, size: str) -> Level:
+    """Both, if both are numbers; ValueError otherwise. Faster than :func:`number` twice."""
+    if _PAIR(f"{price} {size}") is None:
+        return number(price), number(size)
+    return price, size
+
+
+def check_levels(*sides: Iterable[Sequence[str]]) -> None:
     """ValueError unless every cell of every level is an unsigned decimal number."""
-    if not all(map(_NUMBER, chain.from_iterable(levels))):
-        wrong = next(cell for cell in chain.from_iterable(levels) if _NUMBER(cell) is None)
-        raise ValueError(f"{wrong[:40]!a} is not a number")
+    for cells in chain.from_iterable(sides):
+        for cell in cells:
+            if _NUMBER(cell) is None:
+                raise ValueError(f"{cell[:40]!a} is not a number")
 
 
 def nanos_of_clock(text: str) -> int:

@@ -27,8 +27,8 @@ from mdc_resources.providers.decoding.live_text import (
     UNREADABLE,
     Level,
     Names,
+    level,
     nanos_of_seconds,
-    number,
     shown,
 )
 from mdc_resources.providers.kraken import live
@@ -177,8 +177,7 @@ def _trade(symbol: Symbol, trade: Any, sink: Sink) -> None:
     sink.trade(
         symbol,
         nanos_of_seconds(when),
-        number(price),
-        number(size),
+        *level(price, size),
         side=_SIDES[side],
         conditions=conditions,
     )
@@ -189,8 +188,8 @@ def _spread(symbol: Symbol, spread: Any, sink: Sink) -> None:
     sink.quote(
         symbol,
         nanos_of_seconds(when),
-        (number(bid), number(bid_size)),
-        (number(ask), number(ask_size)),
+        level(bid, bid_size),
+        level(ask, ask_size),
     )
 
 
@@ -204,7 +203,7 @@ def _ticker(symbol: Symbol, ticker: Any, sink: Sink) -> None:
         if type(cells) is not list or len(cells) != 3:
             raise ValueError(f"a ticker without {name}")
         price, size = _texts([cells[0], cells[2]], 2)
-        sides.append((number(price), number(size)))
+        sides.append(level(price, size))
     sink.quote(symbol, None, sides[0], sides[1])
 
 
@@ -216,7 +215,7 @@ def _levels(found: Any) -> tuple[list[Level], int | None]:
     latest: int | None = None
     for cells in found:
         price, size, when, *_ = _texts(cells, 3)  # a fourth one: published again
-        levels.append((number(price), number(size)))
+        levels.append(level(price, size))
         latest = _later(latest, nanos_of_seconds(when))
     return levels, latest
 
