@@ -115,6 +115,9 @@ def _last_written(handle: int, start: int, size: int) -> int:
     """The offset after the last byte that is not zero, at least ``start``; holes are not read."""
     last = at = start
     zeros = bytes(CHUNK)
+    # Reserved space that was read ahead counts as data, and reading it reads ahead still more of it.
+    os.posix_fadvise(handle, start, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(handle, start, 0, os.POSIX_FADV_RANDOM)
     while at < size:
         try:
             at = os.lseek(handle, at, os.SEEK_DATA)

@@ -116,7 +116,7 @@ def captured(root: Path, frames: Path, count: int, *, per_second: int = 0) -> Ru
                     break
                 if began:
                     waits.append(shard["exposure_ms"])
-                time.sleep(0.1)
+                time.sleep(0.05)
             told = client.get("/status").json()
     seconds = at - began
     assert shard["frames"] >= count + 1, shard
@@ -126,6 +126,24 @@ def captured(root: Path, frames: Path, count: int, *, per_second: int = 0) -> Ru
     return Run(
         (count + 1 - frames_at) / seconds, seen, statistics.median(waits), waits[int(len(waits) * 0.99)]
     )
+
+
+def fdatasync_p99_ms(folder: Path, *, every: float, size: int, seconds: float = 10.0) -> float:
+    """What the disk alone takes at worst but one in a hundred, for ``size`` bytes ``every`` few seconds."""
+    handle, data, at, took = os.open(folder / "bare", os.O_RDWR | os.O_CREAT), bytes(size), 0, []
+    try:
+        os.posix_fallocate(handle, 0, int(seconds / every + 1) * size)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            began = time.perf_counter()
+            os.pwrite(handle, data, at)
+            os.fdatasync(handle)
+            took.append(time.perf_counter() - began)
+            at += size
+            time.sleep(every)
+    finally:
+        os.close(handle)
+    return sorted(took)[int(len(took) * 0.99)] * 1e3
 
 
 def logged_and_decoded(folder: Path, frames: Path) -> float:

@@ -23,11 +23,11 @@ def frames(tmp_path: Path) -> Path:
 
 
 def test_capture_keeps_up_with_bare_receiving(tmp_path: Path, frames: Path) -> None:
-    """Every frame is acknowledged, at no less than a third of what ``websockets`` alone takes in."""
+    """Every frame is acknowledged, at no less than a fifth of what ``websockets`` alone takes in."""
     bare = capturing.received_by_websockets(frames, 5 * FRAMES)
-    run = capturing.captured(tmp_path / "home", frames, 10 * FRAMES)
+    run = capturing.captured(tmp_path / "home", frames, 50 * FRAMES)
     print(f"{run.rate:,.0f} frames/s acknowledged, {run.rate / bare:.2f} of bare receiving")
-    assert run.rate >= bare / 3
+    assert run.rate >= bare / 5
     assert 0 < run.seen <= 1
 
 
