@@ -29,6 +29,7 @@ def run(
 ) -> None:
     """Capture the live feeds of this home. SIGTERM drains, SIGHUP reads the settings anew."""
     import asyncio
+    import gc
     import sys
 
     from mdc_resources.cli.output import note, print_json
@@ -39,6 +40,10 @@ def run(
     home = home_of(ctx)
     setup_logging(json=not sys.stderr.isatty(), level="INFO")
     service = Service(home, only=tuple(shard or ()))
+    # What is there by now stays. Walking it in each full collection, twice a second under load, kept
+    # frames waiting for 60 ms.
+    gc.collect()
+    gc.freeze()
     asyncio.run(service.run(seconds=seconds))
     found = summary_of(service)
     if as_json:
