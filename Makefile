@@ -17,8 +17,9 @@ up: $(STAMP)  ## the Dagster web UI, daemon and workers on the demo's home
 	@test -f $(DEMO)/mdc.toml || $(BIN)/mdc demo $(DEMO)
 	$(BIN)/mdc up $(DEMO)
 
+# Three at once also on two cores: one of them serves the drills, which mostly wait.
 test: $(STAMP)  ## all tests but the long drills
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 check: $(STAMP)  ## style, types, import contracts, documents in step with the code
 	$(BIN)/ruff check .
