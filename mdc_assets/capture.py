@@ -1,10 +1,10 @@
 """Live capture in Dagster: sealed segments are landed, holes are refilled, both as jobs of two sensors.
 
-``segment_sensor`` sees segments that the ledger lacks and asks for one run of ``land_segments``;
-``hole_sensor`` sees holes that history can be asked for now and asks for one run of
-``refill_holes``. Neither asks while a run of its job is under way. What a run left behind is asked
-for again, under the next number: a run key counts for ever. Both jobs report the partitions they
-touched, as every run that brings data does.
+``segment_sensor`` sees segments that the ledger lacks, and dead letters that are due, and asks for one
+run of ``land_segments``; ``hole_sensor`` sees holes that history can be asked for now and asks for one
+run of ``refill_holes``. Neither asks while a run of its job is under way. What a run left behind is
+asked for again, under the next number: a run key counts for ever. Both jobs report the partitions
+they touched, as every run that brings data does.
 """
 
 # No `from __future__ import annotations`: Dagster reads the types of bodies at run time.
@@ -78,9 +78,10 @@ def _segment_sensor(home: Home) -> SensorDefinition:
         description="Lands sealed segments of live capture as they come, and tries dead letters again.",
     )
     def segment_sensor(context: SensorEvaluationContext) -> SensorResult:
-        names = [segment.name for segment in unlanded(home)]
-        names += [f"{letter.reference}:{letter.attempts}" for letter in due_frames(home)]
-        return _asked(context.instance, LAND, names, "segment")
+        segments = [segment.name for segment in unlanded(home)]
+        letters = [f"{letter.reference}:{letter.attempts}" for letter in due_frames(home)]
+        what = "dead letter" if letters and not segments else "segment"
+        return _asked(context.instance, LAND, [*segments, *letters], what)
 
     return segment_sensor
 

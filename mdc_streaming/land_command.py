@@ -14,7 +14,7 @@ import typer
 
 from mdc_resources.cli import options, output
 from mdc_resources.cli.context import home_of
-from mdc_resources.domain.errors import ExitCode, UsageError
+from mdc_resources.domain.errors import ExitCode, LakeError, UsageError
 
 if TYPE_CHECKING:
     from mdc_resources.landing.land import Landed
@@ -46,7 +46,11 @@ def land(
         _show_waiting([s for s in unlanded(home) if names is None or s.name in names], as_json=as_json)
         return
     landed = land_segments(home, named, run_id=f"land-{os.getpid()}")
-    outcomes = replay_due(home) if named is None else []
+    try:
+        outcomes = replay_due(home) if named is None else []
+    except LakeError as error:  # what landed has landed, and is told; the letters stay due
+        output.note(f"dead letters were not tried again: {error}")
+        outcomes = []
     replayed = sum(outcome.ok for outcome in outcomes)
     if as_json:
         output.print_json(_as_dict(landed) | {"replayed": replayed})

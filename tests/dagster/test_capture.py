@@ -189,6 +189,8 @@ def test_a_dead_letter_that_is_due_is_tried_by_a_run(
     monkeypatch.setattr(replaying, "now", lambda: letter.next_at)
     (again,) = tick(capturing, eye, capture.SEGMENT_SENSOR).run_requests
     assert again.run_key != first.run_key
+    eye.create_run_for_job(job_def=capture.land_job)
+    assert "1 dead letters wait" in tick(capturing, eye, capture.SEGMENT_SENSOR).skip_message
     done = run(eye, capture.land_job)
     assert done.success
     assert DeadLetters.of(capturing).get(letter.id).attempts == 2

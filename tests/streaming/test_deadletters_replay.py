@@ -153,6 +153,24 @@ def test_landing_tries_what_is_due_again(home: Home, monkeypatch: pytest.MonkeyP
     assert replay_due(home) == []
 
 
+def test_a_landing_is_told_though_a_letter_has_to_wait(home: Home, monkeypatch: pytest.MonkeyPatch):
+    """Somebody works on the letter's partition: said on stderr, the landing's own result stands."""
+    monkeypatch.setattr(deadletters, "FIRST_PAUSE", dt.timedelta(0))
+    capture(home, (at_noon(1),), (at_noon(2),))
+    with older_decoder(monkeypatch, lambda frame: json.loads(frame)["trade_id"] == 2):
+        land(home, run_id="test")
+    key = PartitionKey(Symbol(BTC), dt.date(2026, 11, 18))
+    with State.open(home) as state:
+        claim = state.claim(Dataset.TRADES, [key], ttl=dt.timedelta(minutes=1))
+        ran = CliRunner().invoke(app, ["--config", str(home.root), "stream", "land", "--json"])
+        state.release(claim)
+    assert ran.exit_code == 0
+    told = json.loads(ran.stdout)
+    assert (told["skipped"], told["replayed"]) == (1, 0)
+    assert "dead letters were not tried again" in ran.stderr
+    assert [letter.attempts for letter in DeadLetters.of(home).letters()] == [0]
+
+
 def test_replaying_what_is_stored_adds_nothing(home: Home):
     """Quotes have no identity: what stands in the lake exactly so is not added again."""
     capture(home, (ticker(), ticker(bid="61999.50"), ticker()), (ticker(bid="61999.75"),))
